@@ -1,0 +1,93 @@
+"""What a check may ask of a subject, wherever its weights are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from auditkit.model import Access, Prompt
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """How likely a continuation is.
+
+    Attributes:
+        logprob: Sum over its tokens of the natural log-probability, in nats.
+        n_tokens: How many tokens that is.
+    """
+
+    logprob: float
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """A generated text; `truncated` when the token limit ended it."""
+
+    text: str
+    n_tokens: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steering:
+    """A vector added to the residual stream after a layer, at every token that is kept.
+
+    Attributes:
+        layer: Index of the decoder layer whose output is changed, from 0.
+        vectors: [n_prompts, d_model], one a prompt, float32.
+    """
+
+    layer: int
+    vectors: NDArray[np.float32]
+
+
+class Subject(Protocol):
+    """A model, or a planted version of one, seen through the access that the auditor has.
+
+    A subject that can't do what is asked raises `SubjectError`; the engine records it.
+    """
+
+    @property
+    def access(self) -> Access: ...
+
+    @property
+    def n_layers(self) -> int: ...
+
+    def logprobs(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+    ) -> list[list[Score]]:
+        """Score each prompt's continuations: one list a prompt, in the order given.
+
+        A continuation's text is appended as it is (begin it with a space where one belongs).
+        An empty continuation list gives an empty list.
+        """
+        ...
+
+    def generate(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Completion]:
+        """Greedy completions, one a prompt."""
+        ...
+
+    def activations(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        layers: Sequence[int] | None = None,
+        reduction: str = "last",
+        steering: Steering | None = None,
+    ) -> NDArray[np.float32]:
+        """Residual-stream output of decoder layers: [n_layers, n_prompts, d_model], float32.
+
+        Args:
+            prompts: What the subject reads.
+            layers: Layer indices from 0, ascending; None for all.
+            reduction: ``last`` (the last token) or ``mean`` (over the prompt's own tokens).
+            steering: A planted change, applied in the same pass.
+        """
+        ...
