@@ -66,3 +66,8 @@ def file_sha256(path: Path) -> str:
     """Hex digest of a file, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def derive_seed(seed: int, *names: str) -> int:
+    """A seed of its own for each named use, from the plan's one seed (below 2**32)."""
+    return int.from_bytes(hashlib.sha256(canonical([seed, *names])).digest()[:4], "big")

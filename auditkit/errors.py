@@ -1,17 +1,17 @@
 """The one exception tree. Only the command line turns an error into an exit.
 
-    AuditkitError
-    ├── InvalidInput            what a person or a file gave us is not what we can use
-    │   ├── PlanError           a plan does not parse, does not validate, or was changed after locking
-    │   ├── UnknownCheck        no installed package registers a check of that id
-    │   └── TargetRefused       missing, unreadable, pickled, wanting trust_remote_code, symlinked out …
-    ├── PluginError             a check plugin fails to load or breaks the protocol: the run stops
-    ├── SubjectError            the model could not answer one request; recorded, never fatal
-    ├── IdentityChanged         the target's digest after the run is not the one before it
-    ├── StoreError              evidence on disk can't be used (another plan's, damaged, disk full)
-    ├── MissingTool             a library, extra, sandbox or font that this command needs is not here
-    ├── SigningError            a key can't be read, written or used
-    └── VerificationError       a bundle or PDF is not what its signer signed
+AuditkitError
+├── InvalidInput            what a person or a file gave us is not what we can use
+│   ├── PlanError           a plan does not parse, does not validate, or was changed after locking
+│   ├── UnknownCheck        no installed package registers a check of that id
+│   └── TargetRefused       missing, unreadable, pickled, wanting trust_remote_code, symlinked out …
+├── PluginError             a check plugin fails to load or breaks the protocol: the run stops
+├── SubjectError            the model could not answer one request; recorded, never fatal
+├── IdentityChanged         the target's digest after the run is not the one before it
+├── StoreError              evidence on disk can't be used (another plan's, damaged, disk full)
+├── MissingTool             a library, extra, sandbox or font that this command needs is not here
+├── SigningError            a key can't be read, written or used
+└── VerificationError       a bundle or PDF is not what its signer signed
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class AuditkitError(Exception):
 
     code = "error"
 
-    def __init__(self, what: str, *, got: str = "", expected: str = "", next_step: str = "") -> None:
+    def __init__(
+        self, what: str, *, got: str = "", expected: str = "", next_step: str = ""
+    ) -> None:
         self.what, self.got, self.expected, self.next_step = what, got, expected, next_step
         parts = [what]
         if got:
@@ -91,7 +93,7 @@ class VerificationError(AuditkitError):
         next_step: As in `AuditkitError`.
     """
 
-    def __init__(  # noqa: PLR0913 - the four parts of every message, and the reason's name
+    def __init__(
         self, code: str, what: str, *, got: str = "", expected: str = "", next_step: str = ""
     ) -> None:
         super().__init__(what, got=got, expected=expected, next_step=next_step)

@@ -241,7 +241,9 @@ class Observations:
 
     def usable(self) -> list[tuple[Sample, Row]]:
         """The pairs whose row is OK."""
-        return [(s, r) for s, r in zip(self.samples, self.rows, strict=True) if r.status is Status.OK]
+        return [
+            (s, r) for s, r in zip(self.samples, self.rows, strict=True) if r.status is Status.OK
+        ]
 
     def statuses(self) -> dict[str, int]:
         """How many rows there are of each status that occurs."""

@@ -1,0 +1,260 @@
+"""From evidence to verdicts: the same pure steps in the run and in every verification.
+
+Each subject's evidence passes the gate and is judged by the check. What a verdict may then be is decided
+here, not by the check: a plugin can't pass a target whose controls went wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from auditkit.canonical import derive_seed
+from auditkit.checks import Check
+from auditkit.errors import PluginError
+from auditkit.model import (
+    Arm,
+    CheckResult,
+    Detection,
+    Estimate,
+    Finding,
+    GateResult,
+    Observations,
+    Outcome,
+    Status,
+    SubjectResult,
+    Verdict,
+)
+from auditkit.plan import Plan
+from auditkit.quality import gate
+from auditkit.statistics.multiplicity import step_down
+from auditkit.statistics.proportions import clopper_pearson
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckEvidence:
+    """All that was seen for one check.
+
+    Attributes:
+        check: The configured check.
+        primary: Whether the plan names it a primary endpoint.
+        subjects: Target first, then its controls; empty where nothing could be asked.
+        not_assessed: Why nothing could be asked (reason code, sentence), or None.
+    """
+
+    check: Check
+    primary: bool
+    subjects: tuple[Observations, ...]
+    not_assessed: tuple[str, str] | None = None
+
+
+def conclude(evidence: Sequence[CheckEvidence], plan: Plan) -> list[CheckResult]:
+    """Judge a whole audit.
+
+    Primary endpoints share the audit's `alpha` by Holm's step-down: all are judged at 1 - alpha/m;
+    those that reach a decision are set aside and the rest tried again at 1 - alpha/(m - k). Secondary
+    ones are judged at 1 - alpha and say so.
+
+    Raises:
+        PluginError: A check's `judge` raised or returned something else than a finding.
+    """
+    judges = {e.check.about.id: _Judge(e, plan) for e in evidence if not e.not_assessed}
+    primary = [e.check.about.id for e in evidence if e.primary]
+
+    def decided(name: str, level: float) -> bool:
+        judge = judges.get(name)
+        return judge is not None and judge.decides(level)
+
+    levels = step_down(primary, decided, plan.alpha) if primary else {}
+    return [
+        judges[e.check.about.id].result(levels.get(e.check.about.id, 1 - plan.alpha))
+        if e.check.about.id in judges
+        else _not_asked(e, levels.get(e.check.about.id, 1 - plan.alpha))
+        for e in evidence
+    ]
+
+
+class _Judge:
+    """One check's evidence, judged at whatever level the step-down asks for, each level once."""
+
+    def __init__(self, evidence: CheckEvidence, plan: Plan) -> None:
+        self._evidence, self._plan = evidence, plan
+        about = evidence.check.about
+        self._gates = [gate(o, about.expectations) for o in evidence.subjects]
+        self._results: dict[float, CheckResult] = {}
+
+    def decides(self, level: float) -> bool:
+        return self.result(level).verdict.outcome in (Outcome.PASSED, Outcome.FAILED)
+
+    def result(self, level: float) -> CheckResult:
+        if level not in self._results:
+            self._results[level] = self._conclude(level)
+        return self._results[level]
+
+    def _conclude(self, level: float) -> CheckResult:
+        subjects = [
+            self._subject(o, gated, level)
+            for o, gated in zip(self._evidence.subjects, self._gates, strict=True)
+        ]
+        return CheckResult(
+            check=self._evidence.check.about.id,
+            verdict=self._verdict(subjects),
+            level=level,
+            power=_detected_share(subjects, Arm.POSITIVE_CONTROL, level),
+            false_positive_rate=_detected_share(subjects, Arm.NEGATIVE_CONTROL, level),
+            subjects=subjects,
+        )
+
+    def _subject(self, observed: Observations, gated: GateResult, level: float) -> SubjectResult:
+        check = self._evidence.check
+        finding = None
+        if gated.passed and observed.usable():
+            seed = derive_seed(self._plan.seed, check.about.id, "judge", observed.subject.name)
+            finding = _judged(check, observed, level, seed)
+        return SubjectResult(
+            subject=observed.subject, statuses=observed.statuses(), gate=gated, finding=finding
+        )
+
+    def _verdict(self, subjects: Sequence[SubjectResult]) -> Verdict:
+        rules: tuple[Callable[[Sequence[SubjectResult]], Verdict | None], ...] = (
+            _gates_passed,
+            lambda s: _enough_usable(s, self._plan.max_unusable),
+            _controls_there,
+            _controls_right,
+        )
+        for rule in rules:
+            verdict = rule(subjects)
+            if verdict is not None:
+                return verdict
+        return _on_target(subjects, self._evidence.check.about.holds_when)
+
+
+def _judged(check: Check, observed: Observations, level: float, seed: int) -> Finding:
+    try:
+        finding = check.judge(observed, level, seed)
+    except Exception as error:
+        raise PluginError(
+            f"check {check.about.id}: judge raised on {observed.subject.name}",
+            got=f"{type(error).__name__}: {error}",
+            expected="a finding, UNDETERMINED where the evidence is not enough",
+            next_step="mend the check; the evidence is kept and `auditkit run` judges it again",
+        ) from error
+    if not isinstance(finding, Finding):
+        raise PluginError(f"check {check.about.id}: judge", got=repr(finding), expected="a Finding")
+    if finding.detection is not Detection.UNDETERMINED and not finding.estimates:
+        raise PluginError(
+            f"check {check.about.id}: judge",
+            got="a decision without a number",
+            expected="estimates",
+        )
+    return finding
+
+
+def _not_asked(evidence: CheckEvidence, level: float) -> CheckResult:
+    reason, explanation = evidence.not_assessed or ("no_evidence", "There is no evidence.")
+    verdict = Verdict(outcome=Outcome.NOT_ASSESSED, reason=reason, explanation=explanation)
+    return CheckResult(check=evidence.check.about.id, verdict=verdict, level=level)
+
+
+def _gates_passed(subjects: Sequence[SubjectResult]) -> Verdict | None:
+    if not any(s.subject.arm is Arm.TARGET for s in subjects):
+        return Verdict(
+            outcome=Outcome.NOT_ASSESSED, reason="no_evidence", explanation="There is no evidence."
+        )
+    for s in subjects:
+        if not s.gate.passed:
+            return Verdict(
+                outcome=Outcome.NOT_ASSESSED,
+                reason="evidence_rejected",
+                explanation=f"The evidence of {s.subject.name} did not pass the data-quality suite: "
+                f"{'; '.join(s.gate.failures)}.",
+            )
+    return None
+
+
+def _enough_usable(subjects: Sequence[SubjectResult], max_unusable: float) -> Verdict | None:
+    for s in subjects:
+        total = sum(s.statuses.values())
+        unusable = total - s.statuses.get(Status.OK.value, 0)
+        if unusable > max_unusable * total or unusable == total:
+            named = ", ".join(f"{n} {k}" for k, n in s.statuses.items() if k != Status.OK.value)
+            return Verdict(
+                outcome=Outcome.INCONCLUSIVE,
+                reason="too_many_unusable_samples",
+                explanation=f"{unusable} of {total} samples of {s.subject.name} gave no usable "
+                f"observation ({named}); the plan allows {max_unusable:.0%}.",
+            )
+    return None
+
+
+def _controls_there(subjects: Sequence[SubjectResult]) -> Verdict | None:
+    for arm in (Arm.POSITIVE_CONTROL, Arm.NEGATIVE_CONTROL):
+        if not any(s.subject.arm is arm for s in subjects):
+            word = arm.value.replace("_", " ")
+            return Verdict(
+                outcome=Outcome.INCONCLUSIVE,
+                reason=f"no_{arm.value}",
+                explanation=f"No {word} was run, so nothing says whether this check works here.",
+            )
+    return None
+
+
+def _controls_right(subjects: Sequence[SubjectResult]) -> Verdict | None:
+    for s in subjects:
+        seen = s.finding.detection if s.finding else Detection.UNDETERMINED
+        if s.subject.arm is Arm.POSITIVE_CONTROL and seen is not Detection.DETECTED:
+            return Verdict(
+                outcome=Outcome.INCONCLUSIVE,
+                reason="positive_control_missed",
+                explanation=f"What was planted in {s.subject.name} was not detected, so a clean "
+                "result on the target would mean nothing.",
+            )
+        if s.subject.arm is Arm.NEGATIVE_CONTROL and seen is Detection.DETECTED:
+            return Verdict(
+                outcome=Outcome.INCONCLUSIVE,
+                reason="negative_control_flagged",
+                explanation=f"The check raised an alarm on {s.subject.name}, which is known to be "
+                "clean, so an alarm on the target would mean nothing.",
+            )
+    return None
+
+
+def _on_target(subjects: Sequence[SubjectResult], holds_when: Detection) -> Verdict:
+    target = next(s for s in subjects if s.subject.arm is Arm.TARGET)
+    finding = target.finding
+    if finding is None or finding.detection is Detection.UNDETERMINED:
+        return Verdict(
+            outcome=Outcome.INCONCLUSIVE,
+            reason=finding.reason if finding else "no_finding",
+            explanation=finding.explanation if finding else "The evidence could not be judged.",
+        )
+    holds = finding.detection is holds_when
+    if holds and (unresolved := _unresolved_negative(subjects)):
+        return Verdict(
+            outcome=Outcome.INCONCLUSIVE,
+            reason="negative_control_unresolved",
+            explanation=f"The evidence was not enough to clear {unresolved}, which is known to be "
+            "clean; it is not enough to pass the target either.",
+        )
+    return Verdict(
+        outcome=Outcome.PASSED if holds else Outcome.FAILED,
+        reason=finding.reason,
+        explanation=finding.explanation,
+    )
+
+
+def _unresolved_negative(subjects: Sequence[SubjectResult]) -> str:
+    for s in subjects:
+        if s.subject.arm is Arm.NEGATIVE_CONTROL and (
+            s.finding is None or s.finding.detection is not Detection.NOT_DETECTED
+        ):
+            return s.subject.name
+    return ""
+
+
+def _detected_share(subjects: Sequence[SubjectResult], arm: Arm, level: float) -> Estimate | None:
+    findings = [s.finding for s in subjects if s.subject.arm is arm]
+    if not findings:
+        return None
+    hits = sum(f is not None and f.detection is Detection.DETECTED for f in findings)
+    return clopper_pearson(hits, len(findings), level)

@@ -1,0 +1,169 @@
+"""Ask: every check, every arm, batch by batch, into the store. Nothing is judged here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from auditkit.canonical import canonical, derive_seed
+from auditkit.checks import Check, Control, valid_row
+from auditkit.conclude import CheckEvidence
+from auditkit.errors import PluginError, StoreError, SubjectError
+from auditkit.model import Access, Arm, Observations, Row, Sample, Status, SubjectInfo
+from auditkit.plan import Plan, configured
+from auditkit.store import Store
+from auditkit.targets import Subject
+
+TARGET = SubjectInfo(name="target", arm=Arm.TARGET, description="The audited model as supplied.")
+_ORDER = list(Access)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One step for a person who waits: which check and subject, and how many samples are done."""
+
+    check: str
+    subject: str
+    done: int
+    total: int
+
+
+Report = Callable[[Progress], None]
+
+
+def lacks_access(check: Check, access: Access) -> tuple[str, str] | None:
+    """Why a check can't run at this access level, or None."""
+    needs = check.about.needs
+    if _ORDER.index(access) >= _ORDER.index(needs):
+        return None
+    return (
+        "lacks_access",
+        f"The check needs access to {needs.value}; the auditor had access to {access.value}.",
+    )
+
+
+def observe(plan: Plan, target: Subject, store: Store, report: Report) -> list[CheckEvidence]:
+    """Run every check of a plan, taking up whatever the store holds already.
+
+    Args:
+        plan: The locked plan.
+        target: The audited model.
+        store: Where finished batches are and go.
+        report: Called after every batch.
+
+    Raises:
+        StoreError: Evidence on disk is damaged or can't be written; finished batches are kept.
+        PluginError: A check breaks the protocol.
+    """
+    evidence = []
+    for planned, check in zip(plan.checks, configured(plan), strict=True):
+        missing = lacks_access(check, target.access)
+        subjects = () if missing else tuple(_observe_check(check, plan, target, store, report))
+        evidence.append(
+            CheckEvidence(
+                check=check, primary=planned.primary, subjects=subjects, not_assessed=missing
+            )
+        )
+    return evidence
+
+
+def _observe_check(
+    check: Check, plan: Plan, target: Subject, store: Store, report: Report
+) -> Iterator[Observations]:
+    samples = tuple(check.samples(plan.seed))
+    controls = list(check.controls(plan.seed))
+    names = [TARGET.name, *(c.name for c in controls)]
+    if len(set(names)) < len(names):
+        raise PluginError(
+            f"check {check.about.id}", got=f"subjects {names}", expected="unique names"
+        )
+    for info, plant in [(TARGET, None), *((c.info, c) for c in controls)]:
+        rows = _Asked(check, info, samples, plan.seed, store).rows(target, plant, report)
+        yield complete(info, samples, rows)
+
+
+def complete(info: SubjectInfo, samples: tuple[Sample, ...], rows: Sequence[Row]) -> Observations:
+    """Join rows to samples; what was not observed is MISSING, under its own name.
+
+    Raises:
+        StoreError: A row belongs to no sample, or a sample has two rows.
+    """
+    by_id = {row.sample_id: row for row in rows}
+    known = {sample.id for sample in samples}
+    if len(by_id) < len(rows) or not by_id.keys() <= known:
+        raise StoreError(
+            f"evidence of {info.name}",
+            got="rows that belong to no sample, or a sample answered twice",
+            expected="at most one row for each sample of the plan",
+        )
+    joined = tuple(
+        by_id.get(s.id)
+        or Row(sample_id=s.id, status=Status.MISSING, reason="the check gave no row")
+        for s in samples
+    )
+    return Observations(subject=info, samples=samples, rows=joined)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One check's samples put to one subject."""
+
+    check: Check
+    info: SubjectInfo
+    samples: tuple[Sample, ...]
+    seed: int
+    store: Store
+
+    def rows(self, target: Subject, control: Control | None, report: Report) -> list[Row]:
+        check_id, size = self.check.about.id, self.check.about.batch or len(self.samples)
+        done = self.store.batches(check_id, self.info.name)
+        subject: Subject | None = None
+        for number in range(math.ceil(len(self.samples) / size)):
+            if number not in done:
+                subject = subject or (control.plant(target) if control else target)
+                batch = self.samples[number * size : (number + 1) * size]
+                done[number] = self._ask(subject, batch)
+                self.store.append(check_id, self.info.name, number, done[number])
+            so_far = min((number + 1) * size, len(self.samples))
+            report(
+                Progress(
+                    check=check_id, subject=self.info.name, done=so_far, total=len(self.samples)
+                )
+            )
+        return [row for number in sorted(done) for row in done[number]]
+
+    def _ask(self, subject: Subject, batch: Sequence[Sample]) -> tuple[Row, ...]:
+        seed = derive_seed(self.seed, self.check.about.id, "observe")
+        try:
+            rows = list(self.check.observe(subject, batch, seed))
+        except (
+            SubjectError,
+            ArithmeticError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as e:
+            reason = f"{type(e).__name__}: {e}"[:500]
+            return tuple(Row(sample_id=s.id, status=Status.ERROR, reason=reason) for s in batch)
+        asked = {s.id for s in batch}
+        for row in rows:
+            if not isinstance(row, Row) or row.sample_id not in asked:
+                raise PluginError(
+                    f"check {self.check.about.id}: observe",
+                    got=f"a row of {getattr(row, 'sample_id', row)!r}",
+                    expected="rows of the samples it was given",
+                )
+        return tuple(self._validated(row) for row in rows)
+
+    def _validated(self, row: Row) -> Row:
+        if row.status is not Status.OK:
+            return Row(
+                sample_id=row.sample_id, status=row.status, reason=row.reason or "not stated"
+            )
+        wrong = valid_row(self.check.about.row, row)
+        if wrong:
+            return Row(sample_id=row.sample_id, status=Status.ERROR, reason=f"invalid row: {wrong}")
+        canonical(row.values)
+        return row

@@ -1,0 +1,196 @@
+"""The report as data: report.json, derived from plan, identity, environment and evidence alone.
+
+The run writes it with the same function that every verification calls again.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import auditkit
+from auditkit.canonical import derive_seed, digest, to_json
+from auditkit.checks import Check, parameter_schema, parameters
+from auditkit.conclude import CheckEvidence, conclude
+from auditkit.errors import VerificationError
+from auditkit.model import CheckResult, Json, Outcome, Row, Sample
+from auditkit.plan import LockedPlan, configured, parse
+
+if TYPE_CHECKING:
+    from auditkit.bundle import Bundle
+
+SCHEMA = "auditkit/report/v1"
+SMALL_N_PARAMETERS = 1_000_000_000
+"""Below this, deception checks test the pipeline only."""
+N_SHOWN = 5
+"""Random samples a check in the report (EU Code of Practice, 7.3(1)(f))."""
+
+
+def assemble(
+    locked: LockedPlan, identity: Json, environment: Json, evidence: Sequence[CheckEvidence]
+) -> Json:
+    """Everything the report says, as JSON.
+
+    Args:
+        locked: The plan that was run.
+        identity: The bundle's identity.json.
+        environment: The bundle's environment.json.
+        evidence: Every check's evidence, in the plan's order.
+
+    Raises:
+        PluginError: A check's `judge` breaks the protocol.
+    """
+    plan = locked.plan
+    results = conclude(evidence, plan)
+    outcomes = {o.value: sum(r.verdict.outcome is o for r in results) for o in Outcome}
+    return to_json(
+        {
+            "schema": SCHEMA,
+            "auditkit_version": auditkit.__version__,
+            "engagement": plan.engagement,
+            "plan": {
+                "name": plan.name,
+                "sha256": locked.sha256,
+                "locked_at": locked.locked_at,
+                "seed": plan.seed,
+                "alpha": plan.alpha,
+                "primary": [c.id for c in plan.checks if c.primary],
+                "max_unusable": plan.max_unusable,
+            },
+            "target": {
+                "spec": plan.target,
+                "access": environment["access"],
+                "digest": identity["digest"],
+                "method": identity["method"],
+                "files": identity["files"],
+                "unchanged": identity["unchanged"],
+                "description": environment["target"],
+            },
+            "run": {
+                key: environment[key]
+                for key in ("started_at", "finished_at", "duration_s", "resumed", "machine")
+            },
+            "outcomes": outcomes,
+            "checks": [_check(e, r, plan.seed) for e, r in zip(evidence, results, strict=True)],
+            "limits": _limits(environment, results),
+            "deviations": _deviations(environment),
+        }
+    )
+
+
+def recompute(bundle: Bundle) -> Json:
+    """report.json derived again from a bundle's plan, identity, environment and evidence.
+
+    Raises:
+        VerificationError: The evidence is not that of the plan's samples (`evidence-incomplete`).
+        UnknownCheck, PlanError: A check is not installed in the plan's version.
+    """
+    locked = parse(bundle.plan_text, "plan.json")
+    if not isinstance(locked, LockedPlan):
+        raise VerificationError("plan-not-locked", "plan.json", expected="a locked plan")
+    evidence = [
+        _from_bundle(bundle, check, planned.primary, planned.samples_sha256)
+        for planned, check in zip(locked.plan.checks, configured(locked.plan), strict=True)
+    ]
+    return assemble(locked, bundle.identity, bundle.environment, evidence)
+
+
+def _from_bundle(bundle: Bundle, check: Check, primary: bool, samples_sha256: str) -> CheckEvidence:
+    entry = bundle.evidence[check.about.id]
+    if entry.not_assessed:
+        return CheckEvidence(
+            check=check, primary=primary, subjects=(), not_assessed=entry.not_assessed
+        )
+    if digest(list(entry.subjects[0].samples)) != samples_sha256:
+        raise VerificationError(
+            "evidence-incomplete",
+            f"evidence/{check.about.id}/samples.jsonl",
+            got="other samples than the plan was locked with",
+            expected=f"digest {samples_sha256[:16]}…",
+        )
+    return CheckEvidence(check=check, primary=primary, subjects=entry.subjects)
+
+
+def _check(evidence: CheckEvidence, result: CheckResult, seed: int) -> dict[str, Any]:
+    check = evidence.check
+    about = check.about
+    properties = parameter_schema(type(check)).get("properties", {})
+    return {
+        "check": about.id,
+        "version": about.version,
+        "title": about.title,
+        "claim": about.claim,
+        "holds_when": about.holds_when,
+        "method": inspect.cleandoc(type(check).__doc__ or "").split("\n\nAttributes:")[0],
+        "pass_does_not_show": about.pass_does_not_show,
+        "defeaters": about.defeaters,
+        "sources": about.sources,
+        "primary": evidence.primary,
+        "needs": [about.needs],
+        "params": parameters(check),
+        "params_help": {k: v.get("description", "") for k, v in properties.items()},
+        "verdict": result.verdict,
+        "level": result.level,
+        "power": result.power,
+        "false_positive_rate": result.false_positive_rate,
+        "subjects": result.subjects,
+        "samples": _shown(evidence, seed),
+    }
+
+
+def _shown(evidence: CheckEvidence, seed: int) -> list[dict[str, Any]]:
+    """Five of the target's samples, drawn by the committed seed: nobody chose them."""
+    import numpy as np
+
+    if not evidence.subjects:
+        return []
+    target = evidence.subjects[0]
+    rng = np.random.default_rng(derive_seed(seed, evidence.check.about.id, "shown"))
+    chosen = rng.choice(len(target.rows), size=min(N_SHOWN, len(target.rows)), replace=False)
+    return [
+        {
+            "subject": target.subject.name,
+            "sample_id": target.rows[i].sample_id,
+            "status": target.rows[i].status,
+            "reason": target.rows[i].reason,
+            "shown": _exhibit(evidence.check, target.samples[i], target.rows[i]),
+        }
+        for i in sorted(int(i) for i in chosen)
+    ]
+
+
+def _exhibit(check: Check, sample: Sample, row: Row) -> list[list[str]]:
+    exhibit = getattr(check, "exhibit", None)
+    if exhibit and row.values:
+        return [[str(label), str(text)] for label, text in exhibit(sample, row)]
+    pairs = {**sample.input, **row.values}
+    return [[str(k), str(to_json(v))] for k, v in pairs.items()]
+
+
+def _limits(environment: Json, results: Sequence[CheckResult]) -> list[str]:
+    n_parameters = environment["target"].get("n_parameters", 0)
+    limits = [
+        "The audit saw the model as it was supplied, in the contexts named here; it says nothing about "
+        "other contexts, later fine-tuning, or tools that the model may be given.",
+        "A model that recognises an audit may behave differently in it. Nothing here rules that out.",
+        "A model that withholds abilities on purpose was not searched for, unless a check says so.",
+    ]
+    if 0 < n_parameters < SMALL_N_PARAMETERS:
+        limits.insert(
+            0,
+            f"The target has {n_parameters / 1e6:,.0f} million parameters. Below about one billion the "
+            "deception checks test the pipeline; they are not evidence about deception.",
+        )
+    for r in results:
+        if r.verdict.outcome in (Outcome.INCONCLUSIVE, Outcome.NOT_ASSESSED):
+            limits.append(f"{r.check} reached no conclusion: {r.verdict.explanation}")
+    return limits
+
+
+def _deviations(environment: Json) -> list[str]:
+    resumed = environment["resumed"]
+    if not resumed:
+        return []
+    times = "once" if resumed == 1 else f"{resumed} times"
+    return [f"The run was interrupted and taken up again {times}; finished evidence was kept."]

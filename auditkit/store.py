@@ -1,0 +1,174 @@
+"""Evidence on disk while a run is under way: append-only, so that a killed run loses one batch.
+
+One journal a subject. A line is one batch: written once, flushed to the disk, never changed. A last line
+that was cut off by a kill is dropped; damage anywhere else is an error.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from auditkit.canonical import canonical, sha256, to_json
+from auditkit.errors import StoreError
+from auditkit.model import Json, Row, Sample, Status
+
+
+def row_from_json(value: Json) -> Row:
+    """A row as `to_json` wrote it."""
+    return Row(
+        sample_id=value["sample_id"],
+        status=Status(value["status"]),
+        values=value["values"],
+        reason=value["reason"],
+    )
+
+
+def sample_from_json(value: Json) -> Sample:
+    """A sample as `to_json` wrote it."""
+    return Sample(id=value["id"], group=value["group"], input=value["input"])
+
+
+def jsonl(values: Iterable[object]) -> bytes:
+    """Canonical JSON lines, each ended by a newline."""
+    return b"".join(canonical(value) + b"\n" for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The working folder of one audit: ``<out>.partial``."""
+
+    folder: Path
+
+    def lock(self) -> IO[bytes]:
+        """Keep a second run out for as long as the returned file is open.
+
+        Raises:
+            StoreError: Another run is using this folder.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle = (self.folder / "lock").open("wb")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            handle.close()
+            raise StoreError(
+                str(self.folder),
+                got="another run using it",
+                next_step="wait for that run to end, or choose another --out",
+            ) from error
+        return handle
+
+    def claim(self, name: str, value: Json) -> Json:
+        """The JSON of that name: the one that is there already, else `value`, written now."""
+        path = self.folder / name
+        if path.exists():
+            try:
+                return json.loads(path.read_bytes())
+            except ValueError as error:
+                raise StoreError(
+                    str(path), got="damaged JSON", next_step=f"remove {self.folder} and run again"
+                ) from error
+        self.write(name, canonical(value))
+        return json.loads(canonical(value))
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file so that it is there whole or not at all."""
+        path = self.folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(path.name + ".new")
+            with temporary.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        except OSError as error:
+            raise disk_error(path, error) from error
+
+    def journal(self, check_id: str, subject: str) -> Path:
+        return self.folder / "journal" / check_id / f"{subject}.jsonl"
+
+    def append(self, check_id: str, subject: str, batch: int, rows: Sequence[Row]) -> None:
+        """Add a finished batch; on return it is on the disk.
+
+        Raises:
+            StoreError: The disk is full or can't be written; what was there stays.
+        """
+        path = self.journal(check_id, subject)
+        body = {"batch": batch, "rows": to_json(rows)}
+        line = canonical({**body, "sha256": sha256(canonical(body))}) + b"\n"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as stream:
+                size = stream.tell()
+                try:
+                    stream.write(line)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                except OSError:
+                    os.truncate(path, size)
+                    raise
+        except OSError as error:
+            raise disk_error(path, error) from error
+
+    def batches(self, check_id: str, subject: str) -> dict[int, tuple[Row, ...]]:
+        """Finished batches by number; a line that a kill cut off is removed from the file.
+
+        Raises:
+            StoreError: A line in the middle is damaged, or a batch stands there twice.
+        """
+        path = self.journal(check_id, subject)
+        if not path.exists():
+            return {}
+        data = path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(path, whole)
+        found: dict[int, tuple[Row, ...]] = {}
+        for number, line in enumerate(data[:whole].splitlines(), start=1):
+            batch, rows = _read_line(line, f"{path}:{number}")
+            if batch in found:
+                raise StoreError(f"{path}:{number}", got=f"batch {batch} a second time")
+            found[batch] = rows
+        return found
+
+    def discard(self) -> None:
+        """Remove the working folder once its bundle stands."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _read_line(line: bytes, where: str) -> tuple[int, tuple[Row, ...]]:
+    try:
+        value = json.loads(line)
+        claimed = value.pop("sha256")
+        if claimed != sha256(canonical(value)):
+            raise ValueError("its digest does not match")
+        return value["batch"], tuple(row_from_json(row) for row in value["rows"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            where,
+            got=f"damaged evidence ({error})",
+            expected="one finished batch a line",
+            next_step="restore the file, or remove the .partial folder and run again",
+        ) from error
+
+
+def disk_error(path: Path, error: OSError) -> StoreError:
+    """A full or unwritable disk, said plainly."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return StoreError(
+        str(path),
+        got="a full disk" if full else f"{error.strerror or error}",
+        expected="room to write" if full else "a writable folder",
+        next_step="make room and run the same command again; finished evidence is kept"
+        if full
+        else "mend that and run the same command again; finished evidence is kept",
+    )
