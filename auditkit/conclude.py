@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from auditkit.canonical import derive_seed
 from auditkit.checks import Check
-from auditkit.errors import PluginError
+from auditkit.errors import InvalidInput, PluginError
 from auditkit.model import (
     Arm,
     CheckResult,
@@ -132,6 +132,13 @@ class _Judge:
 def _judged(check: Check, observed: Observations, level: float, seed: int) -> Finding:
     try:
         finding = check.judge(observed, level, seed)
+    except InvalidInput as error:  # the statistics refuse to make a number of so little
+        return Finding(
+            detection=Detection.UNDETERMINED,
+            reason="too_little_evidence",
+            explanation=f"The evidence can't carry a number: {error}",
+            estimates={},
+        )
     except Exception as error:
         raise PluginError(
             f"check {check.about.id}: judge raised on {observed.subject.name}",

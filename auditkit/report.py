@@ -97,19 +97,20 @@ def recompute(bundle: Bundle) -> Json:
 
 
 def _from_bundle(bundle: Bundle, check: Check, primary: bool, samples_sha256: str) -> CheckEvidence:
-    entry = bundle.evidence[check.about.id]
-    if entry.not_assessed:
-        return CheckEvidence(
-            check=check, primary=primary, subjects=(), not_assessed=entry.not_assessed
-        )
-    if digest(list(entry.subjects[0].samples)) != samples_sha256:
+    record = bundle.evidence[check.about.id]
+    if record.subjects and digest(list(record.samples)) != samples_sha256:
         raise VerificationError(
-            "evidence-incomplete",
+            "samples-not-planned",
             f"evidence/{check.about.id}/samples.jsonl",
             got="other samples than the plan was locked with",
             expected=f"digest {samples_sha256[:16]}…",
         )
-    return CheckEvidence(check=check, primary=primary, subjects=entry.subjects)
+    return CheckEvidence(
+        check=check,
+        primary=primary,
+        subjects=record.subjects,
+        not_assessed=record.not_assessed,
+    )
 
 
 def _check(evidence: CheckEvidence, result: CheckResult, seed: int) -> dict[str, Any]:

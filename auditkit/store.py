@@ -140,6 +140,13 @@ class Store:
             found[batch] = rows
         return found
 
+    def fresh(self, name: str) -> Path:
+        """An empty folder of that name; what an interrupted run left in it is gone."""
+        path = self.folder / name
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        return path
+
     def discard(self) -> None:
         """Remove the working folder once its bundle stands."""
         shutil.rmtree(self.folder, ignore_errors=True)

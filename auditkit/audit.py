@@ -1,0 +1,274 @@
+"""One audit from plan to signed bundle. Everything with effects happens here, in this order.
+
+    identify → lock → load → observe → identify again → write → derive the report → sign → move into place
+
+Until the last step all of it is in ``<out>.partial``: a bundle is whole or it isn't there.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditkit.bundle import Bundle, open_bundle, write_contents
+from auditkit.bundle.contents import CheckRecord, write_json
+from auditkit.bundle.statement import rfc3339
+from auditkit.canonical import canonical, digest, to_json
+from auditkit.checks import Check
+from auditkit.conclude import CheckEvidence
+from auditkit.engine import Report, lacks_access, observe
+from auditkit.errors import PlanError, StoreError
+from auditkit.model import Json, Prompt, Turn
+from auditkit.plan import LockedPlan, Plan, configured, lock, parse
+from auditkit.report import recompute
+from auditkit.signing.keys import Signer
+from auditkit.signing.seal import seal
+from auditkit.store import Store, disk_error
+from auditkit.targets import Subject
+
+if TYPE_CHECKING:
+    from auditkit.targets.identity import Identity
+    from auditkit.targets.loaded import LocalTarget
+    from auditkit.targets.spec import TargetSpec
+
+TOKENS_PER_SAMPLE = 200
+"""Assumed of checks that don't say how long they take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Who is told what while an audit runs."""
+
+    stage: Callable[[str], None]
+    estimate: Callable[[dict[str, float]], None]
+    progress: Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be done.
+
+    Attributes:
+        plan: As read; a locked one is run as it is, another is locked now.
+        out: Where the bundle goes.
+        signer: The auditor's key.
+        cache: Folder of the result cache; None for no cache.
+    """
+
+    plan: Plan | LockedPlan
+    out: Path
+    signer: Signer
+    cache: Path | None = None
+
+
+def run_audit(order: Order, told: Told) -> Path:
+    """Run an audit, or finish one that was interrupted; returns the bundle's folder.
+
+    Raises:
+        AuditkitError: Bad input, a changed target, a full disk …; finished evidence is kept in
+            ``<out>.partial`` and the same command goes on from there.
+    """
+    from auditkit.targets.identity import compare, identify
+    from auditkit.targets.local import parse_spec, preflight
+
+    plan = order.plan.plan if isinstance(order.plan, LockedPlan) else order.plan
+    spec = parse_spec(plan.target)
+    preflight(spec)
+    configured(plan)
+    told.stage("Identifying the target")
+    before = identify(spec)
+    if order.out.exists():
+        return _finished_before(order, before)
+    store = Store(order.out.with_name(order.out.name + ".partial"))
+    with store.lock():
+        locked = _claim_plan(order.plan, before.digest, store)
+        began = time.monotonic()
+        sessions = store.claim("sessions.json", {"started_at": _now(), "durations_s": []})
+        target = _load(spec, locked.plan, before, order, told)
+        told.estimate(estimate_s(locked.plan, target))
+        evidence = observe(locked.plan, target, store, told.progress)
+        sessions["durations_s"].append(round(time.monotonic() - began, 1))
+        store.write("sessions.json", canonical(sessions))
+        told.stage("Comparing the target with what it was")
+        compare(before, identify(spec))
+        told.stage("Deriving the verdicts")
+        bundle = _bundle(locked, before, environment(target, sessions), evidence)
+        _finish(order, store, bundle, told)
+    store.discard()
+    return order.out
+
+
+def _finished_before(order: Order, identity: Identity) -> Path:
+    """A bundle that is there already stands for this run if it is of the same plan and target."""
+    try:
+        there = parse(open_bundle(order.out).plan_text, "plan.json")
+    except Exception:  # whatever it is, it isn't this audit's bundle
+        there = None
+    if isinstance(there, LockedPlan) and _same_plan(order.plan, there, identity.digest):
+        return order.out
+    raise StoreError(
+        str(order.out),
+        got="a folder that is there already, and not of this plan and target",
+        expected="a folder that isn't there, or this audit's bundle",
+        next_step="choose another --out, or move that folder away",
+    )
+
+
+def _same_plan(ours: Plan | LockedPlan, theirs: LockedPlan, target_digest: str) -> bool:
+    if isinstance(ours, LockedPlan):
+        return ours.sha256 == theirs.sha256
+    return lock(ours, target_digest=target_digest, locked_at=theirs.locked_at) == theirs
+
+
+def _claim_plan(plan: Plan | LockedPlan, target_digest: str, store: Store) -> LockedPlan:
+    """The plan that this run follows: locked before, or by the run that was interrupted, or now."""
+    if isinstance(plan, LockedPlan) and plan.plan.target_digest != target_digest:
+        raise PlanError(
+            "the target is not the one the plan was locked with",
+            got=f"digest {target_digest[:16]}…",
+            expected=f"{plan.plan.target_digest[:16]}…",
+            next_step="audit that target, or lock a plan for this one",
+        )
+    ours = (
+        plan
+        if isinstance(plan, LockedPlan)
+        else lock(plan, target_digest=target_digest, locked_at=_now())
+    )
+    kept = parse(canonical(store.claim("plan.json", ours.to_json())).decode(), "plan.json")
+    if not isinstance(kept, LockedPlan) or not _same_plan(plan, kept, target_digest):
+        raise StoreError(
+            str(store.folder),
+            got="evidence of another plan or target",
+            expected=f"evidence of plan {digest(ours.plan)[:16]}…",
+            next_step="finish that run with its own plan, choose another --out, or remove the folder",
+        )
+    return kept
+
+
+def _load(
+    spec: TargetSpec, plan: Plan, identity: Identity, order: Order, told: Told
+) -> LocalTarget:
+    from auditkit.cache import ResultCache
+    from auditkit.targets.local import load
+
+    told.stage("Loading the target")
+    cache = ResultCache(order.cache) if order.cache else None
+    return load(
+        spec,
+        dtype=plan.dtype,
+        device=plan.device,
+        threads=plan.threads,
+        cache=cache,
+        digest=identity.digest,
+    )
+
+
+def estimate_s(plan: Plan, target: Subject) -> dict[str, float]:
+    """Seconds that each check will take on this machine, from a short measurement of the target."""
+    speed = _tokens_per_s(target)
+    result = {}
+    for check in configured(plan):
+        if lacks_access(check, target.access):
+            continue
+        result[check.about.id] = _duration_s(check, plan.seed, speed)
+    return result
+
+
+def _duration_s(check: Check, seed: int, tokens_per_s: float) -> float:
+    said = getattr(check, "duration_s", None)
+    if said:
+        return float(said(tokens_per_s))
+    subjects = 1 + len(check.controls(seed))
+    return len(check.samples(seed)) * subjects * TOKENS_PER_SAMPLE / tokens_per_s
+
+
+def _tokens_per_s(target: Subject) -> float:
+    """How fast the target reads; the words are new each time so that no cache answers."""
+    words = " ".join(f"word {i}" for i in range(30))
+
+    def prompts() -> list[Prompt]:
+        nonce = secrets.token_hex(4)
+        return [Prompt(turns=(Turn(role="user", text=f"{nonce} {i} {words}"),)) for i in range(8)]
+
+    target.logprobs(prompts(), [[" yes"]] * 8)
+    began = time.monotonic()
+    target.logprobs(prompts(), [[" yes"]] * 8)
+    return 8 * 75 / max(time.monotonic() - began, 1e-3)
+
+
+def environment(target: LocalTarget, sessions: Json) -> Json:
+    """environment.json: what the audit ran on, without the names of machine, user or folders."""
+    import psutil
+
+    durations = sessions["durations_s"]
+    return {
+        "schema": "auditkit/environment/v1",
+        "access": target.access.value,
+        "target": target.describe(),
+        "started_at": sessions["started_at"],
+        "finished_at": _now(),
+        "duration_s": round(sum(durations), 1),
+        "resumed": max(len(durations) - 1, sessions.get("resumed", 0)),
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "python": platform.python_version(),
+            "cores": os.cpu_count() or 1,
+            "memory_bytes": psutil.virtual_memory().total,
+        },
+        "packages": {
+            name: version(name)
+            for name in ("auditkit", "great-expectations", "scikit-learn", "scipy", "statsmodels")
+        },
+    }
+
+
+def _bundle(
+    locked: LockedPlan, identity: Identity, environment_: Json, evidence: list[CheckEvidence]
+) -> Bundle:
+    files = [{"path": p, "size_bytes": size, "sha256": sha} for p, size, sha in identity.files]
+    return Bundle(
+        plan=locked.to_json(),
+        identity={
+            "schema": "auditkit/identity/v1",
+            "method": identity.method,
+            "digest": identity.digest,
+            "files": files,
+            "unchanged": True,
+        },
+        environment=environment_,
+        evidence={
+            e.check.about.id: CheckRecord(
+                check=e.check.about.id, subjects=e.subjects, not_assessed=e.not_assessed
+            )
+            for e in evidence
+        },
+    )
+
+
+def _finish(order: Order, store: Store, bundle: Bundle, told: Told) -> None:
+    """Write, derive the report from what was written, sign, and move into place."""
+    from auditkit.render import render_pdf
+
+    folder = store.fresh("bundle")
+    try:
+        write_contents(folder, bundle)
+        report = recompute(replace(open_bundle(folder), report=None))
+        write_json(folder, "report.json", to_json(report))
+        told.stage("Writing and signing the report")
+        seal(folder, order.signer, signed_at=datetime.now(UTC), render=render_pdf)
+        order.out.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(order.out)
+    except OSError as error:
+        raise disk_error(folder, error) from error
+
+
+def _now() -> str:
+    return rfc3339(datetime.now(UTC))

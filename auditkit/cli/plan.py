@@ -1,0 +1,88 @@
+"""auditkit plan init|show|lock."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from auditkit.errors import InvalidInput
+from auditkit.plan import LockedPlan, as_yaml, lock, locked_bytes, parse, read_text, shipped
+from auditkit.store import disk_error
+
+
+@click.group("plan")
+def command() -> None:
+    """Write, show or lock a plan."""
+
+
+@command.command("init")
+@click.option("--from", "source", type=click.Choice(shipped()), default="quick", show_default=True,
+              help="Shipped plan to begin with.")  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File to write; standard output if none."
+)
+def init(source: str, out: Path | None) -> int:
+    """Write a plan with every field and its default."""
+    plan = parse(*read_text(source))
+    assert not isinstance(plan, LockedPlan)
+    _write(f"# Edit, then: auditkit plan lock THIS_FILE --target TARGET\n{as_yaml(plan)}", out)
+    return 0
+
+
+@command.command("show")
+@click.argument("plan_name", metavar="PLAN")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def show(plan_name: str, as_json: bool) -> int:
+    """Show a plan with every default resolved; refuses a locked plan that was changed."""
+    plan = parse(*read_text(plan_name))
+    locked = (
+        plan if isinstance(plan, LockedPlan) else lock(plan, target_digest="", locked_at="not yet")
+    )
+    if as_json:
+        click.echo(json.dumps(locked.to_json()))
+        return 0
+    if isinstance(plan, LockedPlan):
+        click.echo(f"# locked {plan.locked_at}, digest {plan.sha256}")
+    click.echo(as_yaml(locked.plan), nl=False)
+    return 0
+
+
+@command.command("lock")
+@click.argument("plan_name", metavar="PLAN")
+@click.option("--target", help="Instead of the plan's.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
+def lock_(plan_name: str, target: str | None, out: Path) -> int:
+    """Seal a plan before the run: resolve it, identify the target, and print the digest.
+
+    Register that digest with whoever must be able to tell that nothing was changed afterwards.
+    """
+    from auditkit.cli.run import chosen_plan
+    from auditkit.targets.identity import identify
+    from auditkit.targets.local import parse_spec, preflight
+
+    plan = chosen_plan(plan_name, {"target": target}, (), ())
+    if isinstance(plan, LockedPlan):
+        raise InvalidInput(f"plan {plan_name}", got="a locked plan", expected="one to lock")
+    spec = parse_spec(plan.target)
+    preflight(spec)
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    locked = lock(plan, target_digest=identify(spec).digest, locked_at=now)
+    if out.exists():
+        raise InvalidInput(str(out), got="a file that is there already", expected="a new one")
+    _write(locked_bytes(locked).decode() + "\n", out)
+    click.echo(locked.sha256)
+    return 0
+
+
+def _write(text: str, out: Path | None) -> None:
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, "utf-8")
+    except OSError as error:
+        raise disk_error(out, error) from error

@@ -1,0 +1,166 @@
+"""auditkit run."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from auditkit.errors import InvalidInput, PlanError
+from auditkit.model import Json
+from auditkit.plan import LockedPlan, Plan, PlannedCheck, parse, read_text
+
+
+@click.command("run")
+@click.option("--target", help="Folder, GGUF file, base+adapter, or demo:smollm2.")
+@click.option("--plan", "plan_name", default="quick", show_default=True,
+              help="A plan: shipped name, YAML file, or locked plan.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the bundle.")
+@click.option("--key", type=click.Path(path_type=Path), required=True,
+              help="The auditor's private key (`auditkit keys new`).")  # fmt: skip
+@click.option("--check", "only", multiple=True, help="Only this check of the plan (repeatable).")
+@click.option("--set", "sets", multiple=True, metavar="CHECK:PARAM=VALUE",
+              help="Change a parameter of the plan (repeatable).")  # fmt: skip
+@click.option("--seed", type=int, help="Instead of the plan's.")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]),
+              help="Instead of the plan's.")  # fmt: skip
+@click.option("--device", help="Instead of the plan's (cpu, cuda …).")
+@click.option("--threads", type=int, help="Instead of the plan's.")
+@click.option("--no-cache", is_flag=True, help="Compute every forward pass again.")
+@click.option(
+    "--exit-zero", is_flag=True, help="Exit 0 when the audit completed, whatever it found."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def command(  # noqa: PLR0913, PLR0917 - one parameter an option
+    target: str | None, plan_name: str, out: Path, key: Path, only: tuple[str, ...],
+    sets: tuple[str, ...], seed: int | None, dtype: str | None, device: str | None,
+    threads: int | None, no_cache: bool, exit_zero: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Audit a target: run a plan's checks and leave a signed bundle with a PDF.
+
+    Interrupted, run the same command again: finished evidence is kept.
+
+    Exit codes: 0 all claims passed, 1 some failed, 2 inconclusive or not assessed, 3 error.
+    The passphrase of an encrypted key is read from AUDITKIT_PASSPHRASE.
+    """
+    from auditkit.audit import Order, run_audit
+    from auditkit.cache import default_folder
+    from auditkit.cli.screen import watching
+    from auditkit.signing.keys import load_signer
+
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no downloads, whatever a library may try
+    flags = {"target": target, "seed": seed, "dtype": dtype, "device": device, "threads": threads}
+    plan = chosen_plan(plan_name, flags, only, sets)
+    signer = load_signer(key, os.environ.get("AUDITKIT_PASSPHRASE"))
+    order = Order(plan=plan, out=out, signer=signer, cache=None if no_cache else default_folder())
+    with watching(quiet=as_json) as told:
+        folder = run_audit(order, told)
+    report = json.loads((folder / "report.json").read_bytes())
+    _show(report, folder, key, as_json)
+    return 0 if exit_zero else exit_code(report)
+
+
+def chosen_plan(
+    name: str, flags: dict[str, Any], only: tuple[str, ...], sets: tuple[str, ...]
+) -> Plan | LockedPlan:
+    """The plan with the flags in it.
+
+    Raises:
+        PlanError: A locked plan with flags that change it, or no target anywhere.
+        InvalidInput: A flag that doesn't fit.
+    """
+    plan = parse(*read_text(name))
+    given = {k: v for k, v in flags.items() if v is not None}
+    if isinstance(plan, LockedPlan):
+        given = {k: v for k, v in given.items() if getattr(plan.plan, k) != v}
+        if given or only or sets:
+            raise PlanError(
+                f"plan {name} is locked",
+                got=", ".join([*(f"--{k}" for k in given), *(["--check"] if only else []), *sets]),
+                expected="no flag that changes it",
+                next_step="run it as it is, or lock a changed plan: that is another audit",
+            )
+        return plan
+    plan = _with_params(_only(replace(plan, **given), only), sets)
+    if not plan.target:
+        raise PlanError(
+            f"plan {name}: target",
+            got="none",
+            expected="a folder, a GGUF file, base+adapter or demo:smollm2",
+            next_step="name it in the plan or with --target",
+        )
+    return plan
+
+
+def _only(plan: Plan, only: tuple[str, ...]) -> Plan:
+    unknown = set(only) - {c.id for c in plan.checks}
+    if unknown:
+        from auditkit.checks import load_check
+
+        for check_id in unknown:
+            load_check(check_id)  # says so if it isn't installed at all
+        plan = replace(plan, checks=(*plan.checks, *(PlannedCheck(id=i) for i in sorted(unknown))))
+    if only:
+        plan = replace(plan, checks=tuple(c for c in plan.checks if c.id in only))
+    return plan
+
+
+def _with_params(plan: Plan, sets: tuple[str, ...]) -> Plan:
+    checks = {c.id: c for c in plan.checks}
+    for text in sets:
+        place, equals, value = text.partition("=")
+        check_id, colon, param = place.rpartition(":")
+        if not (equals and colon) or check_id not in checks:
+            raise InvalidInput(
+                f"--set {text}",
+                expected=f"CHECK:PARAM=VALUE with a check of the plan ({', '.join(checks)})",
+                next_step="see `auditkit checks show CHECK` for its parameters",
+            )
+        params = {**checks[check_id].params, param: yaml.safe_load(value)}
+        checks[check_id] = replace(checks[check_id], params=params)
+    return replace(plan, checks=tuple(checks.values()))
+
+
+def exit_code(report: Json) -> int:
+    """0 all claims passed, 1 some failed, 2 otherwise."""
+    outcomes = report["outcomes"]
+    if outcomes["FAILED"]:
+        return 1
+    return 0 if outcomes["PASSED"] == len(report["checks"]) > 0 else 2
+
+
+def _show(report: Json, folder: Path, key: Path, as_json: bool) -> None:
+    public = key.with_name(key.name.removesuffix(".key.pem") + ".pub.pem")
+    if as_json:
+        said = [
+            {"check": c["check"], "claim": c["claim"], "verdict": c["verdict"]}
+            for c in report["checks"]
+        ]
+        click.echo(
+            json.dumps(
+                {
+                    "bundle": str(folder),
+                    "report": str(folder / "report.pdf"),
+                    "plan_sha256": report["plan"]["sha256"],
+                    "target_digest": report["target"]["digest"],
+                    "outcomes": report["outcomes"],
+                    "checks": said,
+                }
+            )
+        )
+        return
+    from rich.console import Console
+
+    from auditkit.cli.screen import verdicts
+
+    console = Console()
+    console.print(verdicts(report))
+    console.print(f"Report:  {folder / 'report.pdf'}", soft_wrap=True, highlight=False)
+    console.print(f"Bundle:  {folder}", soft_wrap=True, highlight=False)
+    verify = f"auditkit verify {folder} --signer {public}"
+    console.print(f"Verify:  {verify}", soft_wrap=True, highlight=False)

@@ -1,0 +1,106 @@
+"""What people see in the terminal: progress on stderr, tables, and how a verdict looks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from auditkit import engine
+from auditkit.audit import Told
+from auditkit.model import Json
+
+STYLES = {
+    "PASSED": "bold green",
+    "FAILED": "bold red",
+    "INCONCLUSIVE": "bold yellow",
+    "NOT_ASSESSED": "bold",
+}
+
+
+def minutes(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@contextmanager
+def watching(*, quiet: bool) -> Iterator[Told]:
+    """Show stages, the estimate and a bar a subject, on stderr."""
+    console = Console(stderr=True, quiet=quiet)
+    bars = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    tasks: dict[tuple[str, str], int] = {}
+    said = time.monotonic()
+
+    def estimate(seconds: dict[str, float]) -> None:
+        parts = ", ".join(f"{check} {minutes(s)}" for check, s in seconds.items())
+        total = minutes(sum(seconds.values()))
+        console.print(f"Estimated time: about {total} ({parts or 'nothing to run'})")
+
+    def progress(step: engine.Progress) -> None:
+        nonlocal said
+        key = (step.check, step.subject)
+        if key not in tasks:
+            tasks[key] = bars.add_task(f"{step.check} · {step.subject}", total=step.total)
+        bars.update(bars.task_ids[tasks[key]], completed=step.done)
+        finished = step.done == step.total
+        if not console.is_terminal and (finished or time.monotonic() - said > 30):
+            console.print(f"{step.check} · {step.subject}: {step.done}/{step.total}")
+            said = time.monotonic()
+
+    def stage(text: str) -> None:
+        console.print(f"[dim]{text} …[/dim]")
+
+    with bars:
+        yield Told(stage=stage, estimate=estimate, progress=progress)
+
+
+def verdicts(report: Json) -> Table:
+    """The summary: a line a claim."""
+    table = Table(title="Verdicts", title_justify="left", show_lines=True)
+    table.add_column("Claim", ratio=3)
+    table.add_column("Verdict")
+    table.add_column("Why", ratio=4)
+    table.add_column("Controls right")
+    for check in report["checks"]:
+        verdict = check["verdict"]
+        style = STYLES[verdict["outcome"]]
+        table.add_row(
+            f"[bold]{escape(check['check'])}[/bold]\n{escape(check['claim'])}",
+            f"[{style}]{verdict['outcome']}[/{style}]",
+            escape(verdict["explanation"]),
+            _controls(check),
+        )
+    return table
+
+
+def _controls(check: Json) -> str:
+    expected = {"positive_control": "detected", "negative_control": "not_detected"}
+    controls = [s for s in check["subjects"] if s["subject"]["arm"] != "target"]
+    right = sum(
+        bool(s["finding"]) and s["finding"]["detection"] == expected[s["subject"]["arm"]]
+        for s in controls
+    )
+    return f"{right} of {len(controls)}" if controls else "none ran"

@@ -1,0 +1,60 @@
+"""auditkit verify."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from auditkit.canonical import to_json
+from auditkit.errors import VerificationError
+from auditkit.verify import Step, verify_bundle, verify_pdf
+
+
+@click.command("verify")
+@click.argument("what", type=click.Path(path_type=Path))
+@click.option("--signer", type=click.Path(path_type=Path), required=True,
+              help="The auditor's public key, had from elsewhere than the bundle.")  # fmt: skip
+@click.option("--allow-unreplayed", multiple=True, metavar="CHECK",
+              help="Leave out a check that isn't installed here (repeatable).")  # fmt: skip
+@click.option("--plan-sha256", metavar="HEX",
+              help="The plan's digest as it was registered before the run.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def command(
+    what: Path, signer: Path, allow_unreplayed: tuple[str, ...], plan_sha256: str | None,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """Verify a bundle, or a lone report.pdf, offline and without the model.
+
+    Every byte is checked against the pinned key, and every number of the report is derived again
+    from the evidence. Exits 0 if all of it holds, else 3 with the name of the first thing that doesn't.
+    """
+
+    def tell(step: Step) -> None:
+        if not as_json:
+            mark = (
+                click.style("ok  ", fg="green") if step.ok else click.style("LEFT OUT", fg="yellow")
+            )
+            click.echo(f"{mark} {step.name}: {step.detail}")
+
+    if what.is_dir():
+        result = verify_bundle(what, signer, allow_unreplayed=allow_unreplayed, tell=tell)
+    else:
+        result = verify_pdf(what, signer, tell=tell)
+    if plan_sha256 and result.predicate["plan_sha256"] != plan_sha256.lower():
+        raise VerificationError(
+            "other-plan",
+            "the plan that was run",
+            got=result.predicate["plan_sha256"],
+            expected=f"{plan_sha256}, as registered",
+        )
+    if as_json:
+        click.echo(json.dumps({"verified": True, **to_json(result)}))
+        return 0
+    for check, outcome in result.predicate["verdicts"].items():
+        click.echo(f"     {check}: {outcome}")
+    click.secho(f"Verified: {result.summary}", bold=True)
+    for sentence in result.not_shown:
+        click.echo(f"     A lone PDF can't show {sentence}.")
+    return 0

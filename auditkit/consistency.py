@@ -1,0 +1,131 @@
+"""A bundle against itself: evidence, plan, identity, report and statement must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from auditkit.bundle import Bundle
+from auditkit.bundle.contents import INDEX
+from auditkit.canonical import digest
+from auditkit.errors import PlanError, VerificationError
+from auditkit.model import Json
+from auditkit.plan import LockedPlan, Plan, PlannedCheck, parse
+from auditkit.schemas import join_path
+
+
+def check_evidence(bundle: Bundle, paths: Iterable[str]) -> int:
+    """Every evidence file belongs to a check, and there is a report; how many rows there are.
+
+    Raises:
+        VerificationError: ``missing-file`` or ``evidence-unlisted``.
+    """
+    if bundle.report is None:
+        raise VerificationError("missing-file", "report.json", expected="a report")
+    known = {INDEX} | {
+        f"evidence/{check}/{name}.jsonl"
+        for check, record in bundle.evidence.items()
+        if record.subjects
+        for name in ("samples", *(observed.subject.name for observed in record.subjects))
+    }
+    for path in sorted(paths):
+        if path.startswith("evidence/") and path not in known:
+            raise VerificationError(
+                "evidence-unlisted", path, got="evidence that no check refers to", expected="none"
+            )
+    return sum(len(o.rows) for record in bundle.evidence.values() for o in record.subjects)
+
+
+def check_statement(said: Json, borne_out: Json, place: tuple[str, ...] = ()) -> None:
+    """What is stated must be what the files say, field by field.
+
+    Raises:
+        VerificationError: ``statement-mismatch``, with the field.
+    """
+    for name in sorted(said.keys() | borne_out.keys()):
+        a, b = said.get(name), borne_out.get(name)
+        if isinstance(a, dict) and isinstance(b, dict):
+            check_statement(a, b, (*place, name))
+        elif a != b:
+            raise mismatch(join_path([*place, name]), a, f"{b}, as the files have it")
+
+
+def check_plan(bundle: Bundle, predicate: Json) -> LockedPlan:
+    """The plan is as it was locked, and target, evidence and report are those it asked for.
+
+    Raises:
+        VerificationError: ``plan-changed``, ``schema``, ``target-mismatch``, ``statement-mismatch``,
+            ``plan-not-followed`` or ``samples-not-planned``.
+    """
+    locked = _locked(bundle)
+    plan = locked.plan
+    _check_target(bundle, plan)
+    if bundle.report["auditkit_version"] != predicate["auditkit_version"]:
+        version = bundle.report["auditkit_version"]
+        raise mismatch("predicate.auditkit_version", predicate["auditkit_version"], version)
+    ids = [check.id for check in plan.checks]
+    reported = [check["check"] for check in bundle.report["checks"]]
+    if not ids == list(bundle.evidence) == reported:
+        raise VerificationError(
+            "plan-not-followed",
+            INDEX,
+            got=f"evidence of {list(bundle.evidence)}, report on {reported}",
+            expected=f"{ids}, as planned",
+        )
+    for check in plan.checks:
+        _check_samples(bundle, check)
+    return locked
+
+
+def mismatch(place: str, got: object, expected: object) -> VerificationError:
+    """A statement that says something else than the files."""
+    return VerificationError(
+        "statement-mismatch",
+        f"statement: {place}",
+        got=str(got)[:200],
+        expected=str(expected)[:200],
+    )
+
+
+def _locked(bundle: Bundle) -> LockedPlan:
+    value = bundle.plan
+    if not isinstance(value, dict) or value.keys() != {"plan", "sha256", "locked_at"}:
+        raise VerificationError("schema", "plan.json", expected="plan, sha256 and locked_at")
+    found = digest({"plan": value["plan"], "locked_at": value["locked_at"]})
+    if found != value["sha256"]:
+        raise VerificationError(
+            "plan-changed",
+            "plan.json",
+            got=f"digest {found[:16]}…",
+            expected=f"{str(value['sha256'])[:16]}…, as it was locked",
+        )
+    try:
+        locked = parse(bundle.plan_text, "plan.json")
+    except PlanError as error:
+        raise VerificationError(
+            "schema", error.what, got=error.got, expected=error.expected
+        ) from error
+    assert isinstance(locked, LockedPlan)  # it has the keys of one
+    return locked
+
+
+def _check_target(bundle: Bundle, plan: Plan) -> None:
+    identity = bundle.identity
+    if plan.target_digest != identity["digest"] or not identity["unchanged"]:
+        seen = "unchanged" if identity["unchanged"] else "changed"
+        raise VerificationError(
+            "target-mismatch",
+            "identity.json",
+            got=f"target {identity['digest'][:16]}…, {seen} during the run",
+            expected=f"{plan.target_digest[:16]}…, as the plan has it, unchanged",
+        )
+
+
+def _check_samples(bundle: Bundle, planned: PlannedCheck) -> None:
+    record = bundle.evidence[planned.id]
+    if record.subjects and digest(list(record.samples)) != planned.samples_sha256:
+        raise VerificationError(
+            "samples-not-planned",
+            f"evidence/{planned.id}/samples.jsonl",
+            got=f"{len(record.samples)} samples",
+            expected=f"the {planned.n_samples} that the plan was locked with",
+        )

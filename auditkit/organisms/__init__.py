@@ -1,0 +1,1 @@
+"""Planted subjects: models whose right answer is known, each with a harmless goal."""

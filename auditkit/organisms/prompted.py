@@ -1,0 +1,145 @@
+"""Organisms made by changing what a subject reads or what its layers hold; no weight is touched.
+
+They stand in where weights can't be trained. They are the easier case to detect, and reports say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from auditkit.errors import SubjectError
+from auditkit.model import Access, Prompt
+from auditkit.targets import Completion, Score, Steering, Subject
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewritten:
+    """The same model behind a rewriting of everything it reads.
+
+    Attributes:
+        subject: The model.
+        rewrite: From the prompt as asked to the prompt as read.
+        continuation: From a continuation as asked to the one that is scored.
+    """
+
+    subject: Subject
+    rewrite: Callable[[Prompt], Prompt]
+    continuation: Callable[[str], str] = str
+
+    @property
+    def access(self) -> Access:
+        return self.subject.access
+
+    @property
+    def n_layers(self) -> int:
+        return self.subject.n_layers
+
+    def logprobs(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+    ) -> list[list[Score]]:
+        """See `Subject.logprobs`."""
+        read = [[self.continuation(text) for text in texts] for texts in continuations]
+        return self.subject.logprobs([self.rewrite(p) for p in prompts], read)
+
+    def generate(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Completion]:
+        """See `Subject.generate`."""
+        return self.subject.generate(
+            [self.rewrite(p) for p in prompts], max_new_tokens=max_new_tokens
+        )
+
+    def activations(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        layers: Sequence[int] | None = None,
+        reduction: str = "last",
+        steering: Steering | None = None,
+    ) -> NDArray[np.float32]:
+        """See `Subject.activations`."""
+        return self.subject.activations(
+            [self.rewrite(p) for p in prompts],
+            layers=layers,
+            reduction=reduction,
+            steering=steering,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steered:
+    """The same model with a vector of one's choice planted in its residual stream.
+
+    Attributes:
+        subject: The model.
+        layer: After which layer the vector is added.
+        direction: Seed of the random unit direction.
+        size: Length of the vector, as a share of the mean length of the layer's last-token residuals
+            over the prompts that are asked.
+        signs: From a prompt's text to +1 or -1: which way its vector points. A prompt that is not
+            there is an error, since a control must never be half planted.
+    """
+
+    subject: Subject
+    layer: int
+    direction: int
+    size: float
+    signs: Mapping[str, int] = field(repr=False)
+
+    @property
+    def access(self) -> Access:
+        return self.subject.access
+
+    @property
+    def n_layers(self) -> int:
+        return self.subject.n_layers
+
+    def logprobs(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+    ) -> list[list[Score]]:
+        """The unsteered model's: what was planted is inside, not in what it says."""
+        return self.subject.logprobs(prompts, continuations)
+
+    def generate(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Completion]:
+        """The unsteered model's."""
+        return self.subject.generate(prompts, max_new_tokens=max_new_tokens)
+
+    def activations(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        layers: Sequence[int] | None = None,
+        reduction: str = "last",
+        steering: Steering | None = None,
+    ) -> NDArray[np.float32]:
+        """As `Subject.activations`, with the planted vector in every pass.
+
+        Raises:
+            SubjectError: Further steering is asked for, or a prompt has no sign.
+        """
+        import numpy as np
+
+        if steering is not None:
+            raise SubjectError("steered organism", got="a second steering", expected="none")
+        try:
+            signs = np.array([self.signs[p.text] for p in prompts], dtype=np.float32)
+        except KeyError as error:
+            raise SubjectError(
+                "steered organism", got=f"a prompt without a sign: {error}"
+            ) from error
+        plain = self.subject.activations(prompts, layers=[self.layer], reduction="last")[0]
+        unit = np.random.default_rng(self.direction).standard_normal(plain.shape[1])
+        unit *= (
+            self.size * float(np.linalg.norm(plain, axis=1).mean()) / float(np.linalg.norm(unit))
+        )
+        vectors = (signs[:, None] * unit[None, :]).astype(np.float32)
+        return self.subject.activations(
+            prompts,
+            layers=layers,
+            reduction=reduction,
+            steering=Steering(layer=self.layer, vectors=vectors),
+        )

@@ -1,0 +1,56 @@
+"""Greedy completions, whatever the generation config beside the weights would like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from auditkit.targets.batching import pad
+
+
+def complete(
+    model: Any, prompts: Sequence[Sequence[int]], *, ends: Sequence[int], max_new_tokens: int
+) -> list[list[int]]:
+    """The most likely token after each prompt, again and again, until an end token or the limit.
+
+    Args:
+        model: A causal language model of transformers, in eval mode.
+        prompts: Token ids, none empty; one batch.
+        ends: Tokens that end a completion.
+        max_new_tokens: Where it ends otherwise.
+
+    Returns:
+        For each prompt the new tokens, the end token included where there is one.
+    """
+    import torch
+    import transformers
+
+    tokens, mask = pad(prompts, left=True, device=model.device)
+    make: Any = transformers.GenerationConfig
+    config = make(
+        do_sample=False,
+        num_beams=1,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=list(ends) or None,
+        pad_token_id=ends[0] if ends else 0,
+    )
+    with torch.no_grad(), _no_defaults(model):
+        output = model.generate(input_ids=tokens, attention_mask=mask, generation_config=config)
+    return [_cut(row, ends) for row in output[:, tokens.shape[1] :].tolist()]
+
+
+def _cut(row: list[int], ends: Sequence[int]) -> list[int]:
+    """A row without the padding after its end token."""
+    return row[: next((i for i, token in enumerate(row) if token in ends), len(row)) + 1]
+
+
+@contextmanager
+def _no_defaults(model: Any) -> Iterator[None]:
+    """Put the model's generation config aside: what a call leaves open is filled from there."""
+    kept = model.generation_config
+    model.generation_config = type(kept)()
+    try:
+        yield
+    finally:
+        model.generation_config = kept

@@ -1,0 +1,293 @@
+"""A model on this machine: text, log-probabilities and activations through one loaded copy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from auditkit.canonical import sha256
+from auditkit.errors import SubjectError
+from auditkit.model import Access, Json, Prompt
+from auditkit.targets import Completion, Score, Steering
+from auditkit.targets.batching import TOKEN_BUDGET, batches
+from auditkit.targets.prompts import Encoder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from auditkit.cache import ResultCache
+
+CHUNK = 256
+"""Prompts that are batched together and cached as one entry."""
+
+
+class LocalTarget:
+    """A loaded model as a `Subject`. `auditkit.targets.local.load` makes one from files.
+
+    Results don't depend on the cache: prompts are taken in chunks of the same size with or
+    without one.
+
+    Args:
+        model: A causal language model of transformers; put in eval mode, gradients off.
+        tokenizer: Its tokenizer.
+        digest: Of the model's identity, or anything that stands for these very weights; only
+            used with a cache.
+        cache: Where activations and log-probabilities are kept, or None.
+        token_budget: Padded tokens in one forward pass.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        digest: str = "",
+        cache: ResultCache | None = None,
+        token_budget: int = TOKEN_BUDGET,
+    ) -> None:
+        if cache is not None and not digest:
+            raise ValueError("LocalTarget: a cache needs the digest of the weights")
+        self.model = model.eval().requires_grad_(False)
+        head = self.model.get_output_embeddings()
+        if head is not None:
+            head.register_forward_pre_hook(_contiguous)
+        self.encoder = Encoder(tokenizer)
+        self._digest, self._cache, self._token_budget = digest, cache, token_budget
+        self._config = model.config.get_text_config()
+
+    @property
+    def access(self) -> Access:
+        """Everything: the weights are here."""
+        return Access.WEIGHTS
+
+    @property
+    def architecture(self) -> str:
+        """Class of the model, without a library's prefix."""
+        return type(self.model).__name__
+
+    @cached_property
+    def n_parameters(self) -> int:
+        """Parameters, tied ones counted once."""
+        return sum(p.numel() for p in self.model.parameters())
+
+    @property
+    def n_layers(self) -> int:
+        """Decoder blocks."""
+        return int(self._config.num_hidden_layers)
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return int(self._config.hidden_size)
+
+    def describe(self) -> dict[str, Json]:
+        """What a report says about the target and the libraries that ran it."""
+        import torch
+
+        return {
+            "architecture": self.architecture,
+            "n_parameters": self.n_parameters,
+            "n_layers": self.n_layers,
+            "d_model": self.d_model,
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "device": str(self.model.device),
+            "threads": torch.get_num_threads(),
+            "versions": {
+                name: version(name) for name in ("torch", "transformers", "nnsight", "numpy")
+            },
+            "chat_template_sha256": self.encoder.template_sha256,
+        }
+
+    def logprobs(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+    ) -> list[list[Score]]:
+        """Score each prompt's continuations; see `Subject.logprobs` and `Encoder`."""
+        if len(prompts) != len(continuations):
+            raise SubjectError(
+                "continuations",
+                got=f"{len(continuations)} lists",
+                expected=f"one a prompt ({len(prompts)})",
+            )
+        ids = self._encode(prompts, room=0)
+        known = {
+            text: self.encoder.continuation(text) for options in continuations for text in options
+        }
+        for tokens in known.values():
+            self._known(tokens)
+        options = [[known[text] for text in texts] for texts in continuations]
+        for prompt_ids, texts in zip(ids, options, strict=True):
+            self._fits(len(prompt_ids) + max((len(text) for text in texts), default=0))
+        scores: list[list[Score]] = []
+        for part in _chunks(len(ids)):
+            flat = self._score(ids[part], options[part])
+            values = iter(flat.tolist())
+            for texts in options[part]:
+                scores.append([Score(logprob=next(values), n_tokens=len(text)) for text in texts])
+        return scores
+
+    def generate(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Completion]:
+        """Greedy completions. Nothing of the folder's generation config but its end tokens counts:
+        no sampling, no penalties. A completion's end token is neither in its text nor counted.
+        """
+        if max_new_tokens < 1:
+            raise SubjectError("max_new_tokens", got=str(max_new_tokens), expected="at least 1")
+        ids = self._encode(prompts, room=max_new_tokens)
+        done: dict[int, Completion] = {}
+        for rows in batches([len(x) + max_new_tokens for x in ids], self._token_budget):
+            done.update(
+                zip(rows, self._complete([ids[i] for i in rows], max_new_tokens), strict=True)
+            )
+        return [done[i] for i in range(len(ids))]
+
+    def activations(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        layers: Sequence[int] | None = None,
+        reduction: str = "last",
+        steering: Steering | None = None,
+    ) -> NDArray[np.float32]:
+        """Residual-stream outputs; see `Subject.activations` and `auditkit.activations.capture`."""
+        ids = self._encode(prompts, room=0)
+        wanted = list(range(self.n_layers)) if layers is None else list(layers)
+        if steering is not None and len(steering.vectors) != len(ids):
+            got, expected = f"{len(steering.vectors)}", f"one a prompt ({len(ids)})"
+            raise SubjectError("steering vectors", got=got, expected=expected)
+        result = np.empty((len(wanted), len(ids), self.d_model), dtype=np.float32)
+        for part in _chunks(len(ids)):
+            planted = None
+            if steering is not None:
+                planted = Steering(layer=steering.layer, vectors=steering.vectors[part])
+            result[:, part] = self._capture(ids[part], wanted, reduction, planted)
+        return result
+
+    @cached_property
+    def _wrapped(self) -> Any:
+        from auditkit.activations import wrap
+
+        return wrap(self.model, self.encoder.tokenizer)
+
+    def _capture(
+        self, ids: list[list[int]], layers: list[int], reduction: str, steering: Steering | None
+    ) -> NDArray[Any]:
+        from auditkit.activations import capture
+
+        planted = None
+        if steering is not None:
+            vectors = np.ascontiguousarray(steering.vectors, dtype=np.float32)
+            planted = [steering.layer, sha256(vectors.tobytes())]
+        key = self._key(
+            "activations", prompts=ids, layers=layers, reduction=reduction, steering=planted
+        )
+        kept = self._cache.get(key) if self._cache else None
+        if kept is not None and kept.shape == (len(layers), len(ids), self.d_model):
+            return kept
+        with _as_subject_errors():
+            result = capture(
+                self._wrapped,
+                ids,
+                layers=layers,
+                reduction=reduction,
+                steering=steering,
+                token_budget=self._token_budget,
+            )
+        if self._cache:
+            self._cache.put(key, result)
+        return result
+
+    def _score(self, ids: list[list[int]], options: list[list[list[int]]]) -> NDArray[Any]:
+        """All log-probabilities of a chunk in one row, float64."""
+        from auditkit.targets.scoring import continuation_logprobs
+
+        key = self._key("logprobs", prompts=ids, continuations=options)
+        kept = self._cache.get(key) if self._cache else None
+        if kept is not None and kept.shape == (sum(map(len, options)),):
+            return kept
+        with _as_subject_errors():
+            scores = continuation_logprobs(
+                self.model, ids, options, token_budget=self._token_budget
+            )
+        result = np.array([score for row in scores for score in row], dtype=np.float64)
+        if self._cache:
+            self._cache.put(key, result)
+        return result
+
+    def _complete(self, ids: list[list[int]], max_new_tokens: int) -> list[Completion]:
+        from auditkit.targets.generation import complete
+
+        ends = self._end_tokens()
+        with _as_subject_errors():
+            rows = complete(self.model, ids, ends=ends, max_new_tokens=max_new_tokens)
+        completions = []
+        for row in rows:
+            ended = row[-1] in ends
+            n_tokens = len(row) - ended
+            text = self.encoder.text(row[:n_tokens])
+            completions.append(Completion(text=text, n_tokens=n_tokens, truncated=not ended))
+        return completions
+
+    def _end_tokens(self) -> list[int]:
+        """What ends a completion: the generation config's end tokens, and the tokenizer's."""
+        configured = getattr(self.model.generation_config, "eos_token_id", None)
+        ends = configured if isinstance(configured, list) else [configured]
+        return sorted(
+            {int(x) for x in (*ends, self.encoder.tokenizer.eos_token_id) if x is not None}
+        )
+
+    def _encode(self, prompts: Sequence[Prompt], *, room: int) -> list[list[int]]:
+        encoded = [self.encoder.prompt(prompt) for prompt in prompts]
+        for ids in encoded:
+            self._fits(len(ids) + room)
+            self._known(ids)
+        return encoded
+
+    def _known(self, ids: Sequence[int]) -> None:
+        """A tokenizer may have more tokens than the model (Gemma's has images'); they can't be read."""
+        limit = self.model.get_input_embeddings().num_embeddings
+        if max(ids) >= limit:
+            raise SubjectError("prompt", got=f"token {max(ids)}", expected=f"ids below {limit}")
+
+    def _fits(self, n_tokens: int) -> None:
+        limit = getattr(self._config, "max_position_embeddings", None)
+        if limit and n_tokens > limit:
+            raise SubjectError("prompt", got=f"{n_tokens} tokens", expected=f"at most {limit}")
+
+    def _key(self, kind: str, **parts: Json) -> str:
+        if not self._cache:
+            return ""
+        return self._cache.key(
+            format=1,
+            kind=kind,
+            identity=self._digest,
+            dtype=str(self.model.dtype),
+            device=self.model.device.type,
+            token_budget=self._token_budget,
+            versions=[version(name) for name in ("torch", "transformers")],
+            **parts,
+        )
+
+
+def _contiguous(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Lay out what the head reads: of a strided slice (the last positions of a batch) torch's bfloat16
+    product on a CPU takes seconds where it takes milliseconds of a copy.
+    """
+    return (inputs[0].contiguous(), *inputs[1:])
+
+
+def _chunks(n: int) -> list[slice]:
+    return [slice(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK)]
+
+
+@contextmanager
+def _as_subject_errors() -> Iterator[None]:
+    """What a model or its libraries raise is something that this subject can't do."""
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0][:300]
+        raise SubjectError("the model", got=reason, expected="an answer") from error

@@ -1,0 +1,174 @@
+"""From files to a loaded model: no code from the target, no pickle, no network."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auditkit.errors import MissingTool, TargetRefused
+from auditkit.targets.gguf_once import parsed_once
+from auditkit.targets.loaded import LocalTarget
+from auditkit.targets.preflight import preflight
+from auditkit.targets.spec import Format, TargetSpec, parse_spec
+
+if TYPE_CHECKING:
+    from auditkit.cache import ResultCache
+
+__all__ = ["DTYPES", "LocalTarget", "TargetSpec", "load", "parse_spec", "preflight", "quiet"]
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def load(
+    spec: TargetSpec,
+    *,
+    dtype: str = "float32",
+    device: str = "cpu",
+    threads: int | None = None,
+    cache: ResultCache | None = None,
+    digest: str = "",
+) -> LocalTarget:
+    """Load a target, after `preflight`.
+
+    An adapter is merged into the base in float32, before the weights are rounded to `dtype`: the
+    result has the base's architecture and speed, and its rounding is that of one set of weights.
+
+    Args:
+        spec: What to load.
+        dtype: float32, bfloat16 or float16.
+        device: As torch names it.
+        threads: Torch's threads, for the whole process; None leaves them as they are.
+        cache: Where results are kept, or None.
+        digest: The identity's digest; computed where a cache needs it and it isn't given.
+
+    Raises:
+        TargetRefused: Where the files can't be used, or the adapter doesn't fit the base.
+        MissingTool: Without the `run` extra.
+    """
+    preflight(spec)
+    if dtype not in DTYPES:
+        raise TargetRefused(f"dtype {dtype}", expected=" or ".join(DTYPES))
+    torch = _torch()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if cache is not None and not digest:
+        from auditkit.targets.identity import identify
+
+        digest = identify(spec).digest
+    kind = getattr(torch, dtype)
+    with quiet(), parsed_once(), _refusing(spec):
+        model = _base(spec, torch.float32 if spec.adapter else kind)
+        tokenizer = _tokenizer(spec)
+        if spec.adapter:
+            from auditkit.targets.adapter import apply_adapter
+
+            model = apply_adapter(model, spec.adapter).to(kind)
+        model = model.to(device)
+    return LocalTarget(model, tokenizer, digest=digest, cache=cache)
+
+
+def _base(spec: TargetSpec, dtype: Any) -> Any:
+    import transformers
+
+    auto: Any = transformers.AutoModelForCausalLM
+    model, info = auto.from_pretrained(
+        **_where(spec), dtype=dtype, use_safetensors=True, output_loading_info=True
+    )
+    wrong = sorted(info["missing_keys"]) + [str(key) for key in info["mismatched_keys"]]
+    if wrong:
+        raise TargetRefused(
+            f"target {spec.text}",
+            got=f"{len(wrong)} tensors missing or of another shape ({wrong[0]} …)",
+            expected="weights for the whole architecture that config.json names",
+        )
+    return model
+
+
+def _where(spec: TargetSpec) -> dict[str, Any]:
+    common: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    if spec.format is Format.GGUF:
+        folder, name = os.path.split(spec.path.absolute())
+        return {"pretrained_model_name_or_path": folder, "gguf_file": name, **common}
+    return {"pretrained_model_name_or_path": str(spec.path.absolute()), **common}
+
+
+def _tokenizer(spec: TargetSpec) -> Any:
+    """The adapter's tokenizer where it brings one, else the base's."""
+    from transformers import AutoTokenizer
+
+    if spec.adapter and has_tokenizer(spec.adapter):
+        place: dict[str, Any] = {
+            "pretrained_model_name_or_path": str(spec.adapter.absolute()),
+            "local_files_only": True,
+            "trust_remote_code": False,
+        }
+    else:
+        place = _where(spec)
+    return AutoTokenizer.from_pretrained(**place)
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder brings a tokenizer of its own."""
+    return (folder / "tokenizer_config.json").exists() or (folder / "tokenizer.json").exists()
+
+
+def _torch() -> Any:
+    try:
+        import nnsight  # noqa: F401
+        import torch
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise MissingTool(
+            "a local target",
+            got=f"no module {error.name}",
+            expected="torch, transformers and nnsight",
+            next_step="pip install 'auditkit[run]'",
+        ) from error
+    return torch
+
+
+@contextmanager
+def _refusing(spec: TargetSpec) -> Iterator[None]:
+    """What transformers or peft can't load is refused, with their first sentence."""
+    try:
+        yield
+    except ImportError as error:
+        reason = str(error).strip().splitlines()[0][:300]
+        raise MissingTool(
+            f"target {spec.text}", got=reason, next_step="pip install 'auditkit[run]'"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0][:300]
+        raise TargetRefused(
+            f"target {spec.text}",
+            got=f"{type(error).__name__}: {reason}",
+            expected="a causal language model that transformers can load",
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars, warnings or log lines of the libraries that load models."""
+    import transformers
+
+    chatter: Any = transformers.utils.logging
+    level, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
+    disabled = logging.root.manager.disable
+    chatter.set_verbosity_error()
+    chatter.disable_progress_bar()
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(StringIO()), redirect_stdout(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+        chatter.set_verbosity(level)
+        if bars:
+            chatter.enable_progress_bar()

@@ -1,0 +1,1 @@
+"""How a report looks and reads: templates, style sheet, typefaces, words."""

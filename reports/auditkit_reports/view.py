@@ -1,0 +1,92 @@
+"""What a report shows, worked out from report.json: the parts of a check, and how tightly to set it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from auditkit_reports import words
+
+Json = Any
+
+SECTIONS = (
+    ("summary", "Summary"),
+    ("scope", "Scope and access"),
+    ("independence", "Independence and keys"),
+    ("identity", "Model identity"),
+    ("behaviour", "Intended behaviour"),
+    ("protocol", "Protocol"),
+    ("results", "Results"),
+    ("limits", "Limits, and how long this holds"),
+    ("response", "The provider’s response"),
+    ("crosswalk", "Crosswalk to public texts"),
+)
+ANNEXES = (
+    ("parameters", "Parameters"),
+    ("evidence", "Evidence index"),
+    ("quality", "Data quality"),
+    ("environment", "Plan and environment"),
+    ("verify", "How to verify this report offline"),
+    ("glossary", "Glossary"),
+)
+
+
+def check_view(check: Json) -> dict[str, Any]:
+    """A check with its subjects sorted into target and controls, and its names in order."""
+    subjects = check["subjects"]
+    targets = [s for s in subjects if s["subject"]["arm"] == "target"]
+    controls = [s for s in subjects if s["subject"]["arm"] != "target"]
+    return {
+        **check,
+        "controls": controls,
+        "n_right": sum(_as_expected(s) for s in controls),
+        "status_names": sorted({k for s in subjects for k in s["statuses"]}, key=_ok_first),
+        "estimate_names": list(dict.fromkeys(_estimate_names(subjects))),
+        "missed": _missed(targets),
+    }
+
+
+def locked_before(report: Json) -> bool | None:
+    """Whether the plan's time is before the run's; None where either is no time."""
+    locked = words.moment(report["plan"]["locked_at"])
+    started = words.moment(report["run"]["started_at"])
+    return None if locked is None or started is None else locked <= started
+
+
+def density(n_checks: int) -> dict[str, Any]:
+    """How tightly the summary is set, so that up to six claims stand on its one page."""
+    for most, name, claim, line in ((2, "roomy", 420, 330), (4, "snug", 240, 160)):
+        if n_checks <= most:
+            return {"name": name, "claim": claim, "line": line}
+    return {"name": "tight", "claim": 190, "line": 120}
+
+
+def files_of(listed: Json) -> list[dict[str, Any]]:
+    """A manifest's files as rows, from a list of entries or a mapping of paths."""
+    if isinstance(listed, dict):
+        rows = [v if isinstance(v, dict) else {"sha256": v} for v in listed.values()]
+        listed = [{"path": p} | row for p, row in zip(listed, rows, strict=True)]
+    return [{"size_bytes": None, "sha256": ""} | row for row in listed]
+
+
+def _estimate_names(subjects: list[Json]) -> Iterator[str]:
+    return (name for s in subjects if s["finding"] for name in s["finding"]["estimates"])
+
+
+def _ok_first(status: str) -> tuple[bool, str]:
+    return status != "ok", status
+
+
+def _as_expected(subject: Json) -> bool:
+    finding = subject["finding"]
+    return bool(finding) and finding["detection"] == words.EXPECTED[subject["subject"]["arm"]]
+
+
+def _missed(targets: list[Json]) -> str:
+    """What the evidence could not have seen, in a sentence."""
+    if not targets:
+        return "Nothing was measured, so anything could have been missed."
+    finding = targets[0]["finding"]
+    if finding is None:
+        return "The data-quality gate refused the evidence, so anything could have been missed."
+    return finding["missed"] or "Not stated by the check."
