@@ -198,15 +198,15 @@ def _figure(rates: Mapping[str, Estimate], rule: Rule) -> Figure:
     return Figure(
         kind="intervals",
         title="False statements on known facts, by context",
-        x_label="share of known facts answered falsely",
-        y_label="context",
+        x_label="context",
+        y_label="share of known facts answered falsely",
         series=(
             series("plain", rule.honest, 0),
             series("pressed", rule.pressed, len(rule.honest)),
         ),
         labels=(*rule.honest, *rule.pressed),
         reference=min(1.0, usual + rule.tolerance),
-        reference_label="tolerance above the plain contexts",
+        reference_label="tolerated",
         alt=f"Share of known facts answered falsely: {usual:.1%} on average in plain contexts; highest "
         f"pressed context {pressed_max} with {rates[pressed_max].point:.1%}.",
     )

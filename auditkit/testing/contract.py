@@ -1,0 +1,223 @@
+"""One check under test: its evidence, gathered once through the real engine, and what follows from it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auditkit.canonical import derive_seed
+from auditkit.checks import Check, configure, parameters
+from auditkit.conclude import CheckEvidence, conclude
+from auditkit.engine import TARGET, observe
+from auditkit.errors import PluginError
+from auditkit.model import Access, Arm, CheckResult, Observations, Prompt, Row
+from auditkit.plan import Plan, PlannedCheck
+from auditkit.store import Store, jsonl, row_from_json, sample_from_json
+from auditkit.targets import Completion, Score, Steering, Subject
+from auditkit.testing.fakes import require
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(slots=True, kw_only=True)
+class Watched:
+    """A subject seen through exactly the access that a check declares, until it is closed.
+
+    Attributes:
+        subject: The one behind it.
+        access: What may be asked; more raises `SubjectError`.
+        closed: Once it is, every question is `late` and nothing is answered.
+        refused: Questions that went beyond the access.
+        late: How often somebody asked after it was closed.
+    """
+
+    subject: Subject
+    access: Access
+    closed: bool = False
+    refused: list[str] = field(default_factory=list)
+    late: int = 0
+
+    @property
+    def n_layers(self) -> int:
+        return self.subject.n_layers
+
+    def logprobs(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+    ) -> list[list[Score]]:
+        """See `Subject.logprobs`."""
+        self._let("logprobs", Access.LOGPROBS)
+        return self.subject.logprobs(prompts, continuations)
+
+    def generate(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Completion]:
+        """See `Subject.generate`."""
+        self._let("generate", Access.TEXT)
+        return self.subject.generate(prompts, max_new_tokens=max_new_tokens)
+
+    def activations(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        layers: Sequence[int] | None = None,
+        reduction: str = "last",
+        steering: Steering | None = None,
+    ) -> NDArray[np.float32]:
+        """See `Subject.activations`."""
+        self._let("activations", Access.ACTIVATIONS)
+        return self.subject.activations(
+            prompts, layers=layers, reduction=reduction, steering=steering
+        )
+
+    def _let(self, method: str, needed: Access) -> None:
+        if self.closed:
+            self.late += 1
+            raise PluginError("subject", got=f"`{method}` after the last observation")
+        try:
+            require(self.access, needed)
+        except Exception:
+            self.refused.append(method)
+            raise
+
+
+class Contract:
+    """A check with a subject to try it on; what costs time is done once, when it is first needed.
+
+    Args:
+        check: With small parameters, so that a test is quick. Its package must be installed, since
+            the engine finds checks through their entry point.
+        subject: One without the property that the check looks for.
+        seed: Of the plan.
+    """
+
+    def __init__(self, check: Check, subject: Subject, *, seed: int = 20261122) -> None:
+        self.check, self.subject, self.seed = check, subject, seed
+        self.watched = Watched(subject=subject, access=check.about.needs)
+
+    @property
+    def plan(self) -> Plan:
+        """A plan with this check alone."""
+        planned = PlannedCheck(id=self.check.about.id, params=parameters(self.check))
+        return Plan(name="contract", seed=self.seed, checks=(planned,))
+
+    @property
+    def observe_seed(self) -> int:
+        """What the engine hands to `observe`."""
+        return derive_seed(self.seed, self.check.about.id, "observe")
+
+    @cached_property
+    def evidence(self) -> CheckEvidence:
+        """Target and controls, as a run would have them; the subject is closed behind it."""
+        evidence = self.observe(self.watched)
+        self.watched.closed = True
+        return evidence
+
+    @cached_property
+    def result(self) -> CheckResult:
+        """The verdict on that evidence."""
+        return self.conclude(self.evidence.subjects)
+
+    @property
+    def target(self) -> Observations:
+        return self.evidence.subjects[0]
+
+    def arm(self, arm: Arm) -> list[Observations]:
+        """The evidence of one arm's subjects."""
+        return [o for o in self.evidence.subjects if o.subject.arm is arm]
+
+    def observe(self, subject: Subject) -> CheckEvidence:
+        """Ask a subject and its controls, through the engine and a store of its own."""
+        with tempfile.TemporaryDirectory() as folder:
+            (evidence,) = observe(self.plan, subject, Store(Path(folder)), lambda _: None)
+        return evidence
+
+    def conclude(self, subjects: Sequence[Observations]) -> CheckResult:
+        """The verdict that these subjects' evidence would have had."""
+        evidence = replace(self.evidence, subjects=tuple(subjects))
+        (result,) = conclude([evidence], self.plan)
+        return result
+
+    def exchanged(self, name: str, other: Observations) -> CheckResult:
+        """The verdict if the subject of that name had answered as `other` did."""
+        return self.conclude(
+            [
+                replace(o, rows=other.rows) if o.subject.name == name else o
+                for o in self.evidence.subjects
+            ]
+        )
+
+    def replayed(self) -> CheckResult:
+        """The verdict of a check made anew from the plan, on evidence read back from bytes."""
+        params = json.loads(json.dumps(parameters(self.check)))
+        check = configure(type(self.check), params, "params")
+        subjects = tuple(
+            Observations(
+                subject=o.subject,
+                samples=tuple(sample_from_json(v) for v in _lines(jsonl(o.samples))),
+                rows=tuple(row_from_json(v) for v in _lines(jsonl(o.rows))),
+            )
+            for o in self.evidence.subjects
+        )
+        evidence = replace(self.evidence, check=check, subjects=subjects)
+        (result,) = conclude([evidence], self.plan)
+        return result
+
+    def asked_again(self) -> dict[str, list[Row]]:
+        """The first batch of every subject, planted and observed a second time."""
+        size = self.check.about.batch or None
+        samples = self.check.samples(self.seed)[:size]
+        open_ = Watched(subject=self.subject, access=self.check.about.needs)
+        subjects: dict[str, Subject] = {TARGET.name: open_}
+        subjects |= {c.name: c.plant(open_) for c in self.check.controls(self.seed)}
+        return {
+            name: list(self.check.observe(subject, samples, self.observe_seed))
+            for name, subject in subjects.items()
+        }
+
+    def broken(self, got: str, expected: str, next_step: str) -> PluginError:
+        """How a rule says that the check doesn't keep it."""
+        what = f"check {self.check.about.id}"
+        return PluginError(what, got=got, expected=expected, next_step=next_step)
+
+
+def check_contract(check: Check, subject: Subject, *, seed: int = 20261122) -> CheckResult:
+    """Hold a check to every rule of the contract; returns its verdict on the subject.
+
+    Args:
+        check: Configured with small parameters; see `Contract`.
+        subject: A fake, or a small model, that doesn't show what the check looks for.
+        seed: Of the plan.
+
+    Raises:
+        PluginError: With every rule that is broken, what was found, and what to do.
+    """
+    from auditkit.testing.rules import RULES
+
+    contract = Contract(check, subject, seed=seed)
+    said = {rule.__name__: _tried(rule, contract) for rule in RULES}
+    wrong = [f"{name}: {message}" for name, message in said.items() if message]
+    if wrong:
+        raise PluginError(
+            f"check {check.about.id} breaks {len(wrong)} of {len(RULES)} rules:\n- "
+            + "\n- ".join(wrong)
+        )
+    return contract.result
+
+
+def _tried(rule: Any, contract: Contract) -> str:
+    try:
+        rule(contract)
+    except PluginError as error:
+        return str(error)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _lines(data: bytes) -> list[Any]:
+    return [json.loads(line) for line in data.splitlines()]

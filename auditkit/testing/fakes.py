@@ -1,0 +1,194 @@
+"""Subjects without a model: deterministic, scripted, and as obedient or as broken as a test wants."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditkit.errors import SubjectError
+from auditkit.model import Access, Prompt
+from auditkit.targets import Completion, Score, Steering, Subject
+
+ORDER = tuple(Access)
+WORDS = tuple("yes no red blue one two east west north south cat dog sun rain tea milk".split())
+
+
+def hashed_logprob(prompt: Prompt, continuation: str, *, seed: int = 0) -> float:
+    """A log-probability that depends on every character read and on nothing else, in nats.
+
+    Between -2 and -4 nats a word of the continuation.
+    """
+    share = _number(f"{seed}\n{prompt}\n{continuation}") / 2**64
+    return -(2.0 + 2.0 * share) * _n_tokens(continuation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeSubject:
+    """A scripted `Subject`: the same question has the same answer on every machine.
+
+    Attributes:
+        access: What may be asked of it; anything beyond raises `SubjectError`.
+        logprob: From prompt and continuation to nats; None for `hashed_logprob`.
+        answer: From prompt to the text it writes; None for words drawn by the prompt's hash.
+        trait: From a text to a number that its activations hold along one hidden direction, in
+            units of the spread of an ordinary feature; None for no planted structure.
+        n_layers: Decoder layers.
+        d_model: Width of the residual stream.
+        seed: Of everything that is drawn.
+    """
+
+    access: Access = Access.WEIGHTS
+    logprob: Callable[[Prompt, str], float] | None = None
+    answer: Callable[[Prompt], str] | None = None
+    trait: Callable[[str], float] | None = None
+    n_layers: int = 4
+    d_model: int = 32
+    seed: int = 0
+
+    def logprobs(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+    ) -> list[list[Score]]:
+        """See `Subject.logprobs`; a token is a word here."""
+        require(self.access, Access.LOGPROBS)
+        return [
+            [Score(logprob=self._logprob(p, text), n_tokens=_n_tokens(text)) for text in texts]
+            for p, texts in zip(prompts, continuations, strict=True)
+        ]
+
+    def generate(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Completion]:
+        """See `Subject.generate`."""
+        return [self._completion(p, max_new_tokens) for p in prompts]
+
+    def activations(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        layers: Sequence[int] | None = None,
+        reduction: str = "last",
+        steering: Steering | None = None,
+    ) -> NDArray[np.float32]:
+        """See `Subject.activations`: a sum of word vectors, which knows the words, not their order."""
+        require(self.access, Access.ACTIVATIONS)
+        if reduction not in ("last", "mean"):
+            raise SubjectError("reduction", got=repr(reduction), expected="'last' or 'mean'")
+        residuals = np.stack([self._residual(p.text) for p in prompts], axis=1)
+        if steering is not None:
+            residuals[steering.layer :] += steering.vectors[None]
+        kept = residuals if layers is None else residuals[list(layers)]
+        return np.asarray(kept, dtype=np.float32)
+
+    def _logprob(self, prompt: Prompt, continuation: str) -> float:
+        if self.logprob is not None:
+            return self.logprob(prompt, continuation)
+        return hashed_logprob(prompt, continuation, seed=self.seed)
+
+    def _completion(self, prompt: Prompt, max_new_tokens: int) -> Completion:
+        if self.answer is not None:
+            words = self.answer(prompt).split()
+        else:
+            drawn = np.random.default_rng(_number(f"{self.seed}\n{prompt}"))
+            words = [str(w) for w in drawn.choice(WORDS, size=6)]
+        return Completion(
+            text=" ".join(words[:max_new_tokens]),
+            n_tokens=min(len(words), max_new_tokens),
+            truncated=len(words) > max_new_tokens,
+        )
+
+    def _residual(self, text: str) -> NDArray[np.float64]:
+        """[n_layers, d_model]: every layer adds to what the one before it holds."""
+        words = text.split() or [""]
+        steps = [_word(w, self.seed, self.n_layers, self.d_model) for w in words]
+        residual = np.cumsum(np.sum(steps, axis=0), axis=0) / np.sqrt(len(words))
+        if self.trait is not None:
+            hidden = _word("\0trait", self.seed, 1, self.d_model)[0]
+            residual += self.trait(text) * np.sqrt(self.d_model) * hidden / np.linalg.norm(hidden)
+        return np.asarray(residual)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Muted:
+    """A subject that has stopped working: what becomes of a check when its target gives nothing?
+
+    Attributes:
+        subject: Whose access and depth it has.
+        how: ``raises`` a `SubjectError`, answers with nothing (``empty``), or with NaN (``nan``).
+    """
+
+    subject: Subject
+    how: Literal["raises", "empty", "nan"] = "raises"
+
+    @property
+    def access(self) -> Access:
+        return self.subject.access
+
+    @property
+    def n_layers(self) -> int:
+        return self.subject.n_layers
+
+    def logprobs(
+        self,
+        prompts: Sequence[Prompt],  # noqa: ARG002 - the protocol's name
+        continuations: Sequence[Sequence[str]],
+    ) -> list[list[Score]]:
+        """No scores, or NaN for each."""
+        self._speak()
+        nothing = Score(logprob=float("nan"), n_tokens=1)
+        return [[] if self.how == "empty" else [nothing] * len(texts) for texts in continuations]
+
+    def generate(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Completion]:
+        """Empty texts, or texts cut off before their first word."""
+        self._speak()
+        cut = Completion(text="", n_tokens=max_new_tokens, truncated=True)
+        empty = Completion(text="", n_tokens=0, truncated=False)
+        return [empty if self.how == "empty" else cut] * len(prompts)
+
+    def activations(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        layers: Sequence[int] | None = None,
+        reduction: str = "last",  # noqa: ARG002 - the protocol's name
+        steering: Steering | None = None,  # noqa: ARG002 - the protocol's name
+    ) -> NDArray[np.float32]:
+        """An array without prompts, or one full of NaN."""
+        self._speak()
+        n_layers = self.n_layers if layers is None else len(layers)
+        n_prompts = 0 if self.how == "empty" else len(prompts)
+        return np.full((n_layers, n_prompts, 8), np.nan, dtype=np.float32)
+
+    def _speak(self) -> None:
+        if self.how == "raises":
+            raise SubjectError("muted subject", got="a question", expected="none; it is muted")
+
+
+def require(access: Access, needed: Access) -> None:
+    """Refuse what goes beyond an access level.
+
+    Raises:
+        SubjectError: It does.
+    """
+    if ORDER.index(access) < ORDER.index(needed):
+        raise SubjectError(
+            "access", got=f"a request for {needed.value}", expected=f"no more than {access.value}"
+        )
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def _n_tokens(text: str) -> int:
+    return max(1, len(text.split()))
+
+
+@lru_cache(maxsize=50_000)
+def _word(word: str, seed: int, n_layers: int, d_model: int) -> NDArray[np.float64]:
+    """What each layer adds for a word: [n_layers, d_model], standard normal."""
+    drawn = np.random.default_rng(_number(f"{seed}\n{word}"))
+    return drawn.standard_normal((n_layers, d_model))
