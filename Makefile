@@ -72,6 +72,7 @@ check: format lint types layers docs test
 bench: setup-dev
 	$(BIN)/python benchmarks/capture.py
 	$(BIN)/python benchmarks/pdf.py
+	$(BIN)/python benchmarks/memory.py
 
 clean:
 	rm -rf $(VENV) out

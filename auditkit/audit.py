@@ -16,15 +16,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from auditkit.bundle import Bundle, open_bundle, write_contents
+from auditkit.bundle import Bundle, check_files, open_bundle, read_manifest, write_contents
 from auditkit.bundle.contents import CheckRecord, write_json
 from auditkit.bundle.statement import rfc3339
 from auditkit.canonical import canonical, digest, to_json
 from auditkit.checks import Check
-from auditkit.conclude import CheckEvidence
-from auditkit.engine import Report, lacks_access, observe
+from auditkit.conclude import CheckEvidence, lacks_access
+from auditkit.engine import Report, observe
 from auditkit.errors import PlanError, StoreError
 from auditkit.model import Json, Prompt, Turn
 from auditkit.plan import LockedPlan, Plan, configured, lock, parse
@@ -91,7 +91,7 @@ def run_audit(order: Order, told: Told) -> Path:
     with store.lock():
         locked = _claim_plan(order.plan, before.digest, store)
         began = time.monotonic()
-        sessions = store.claim("sessions.json", {"started_at": _now(), "durations_s": []})
+        sessions = _claim_session(store)
         target = _load(spec, locked.plan, before, order, told)
         told.estimate(estimate_s(locked.plan, target))
         evidence = observe(locked.plan, target, store, told.progress)
@@ -109,6 +109,7 @@ def run_audit(order: Order, told: Told) -> Path:
 def _finished_before(order: Order, identity: Identity) -> Path:
     """A bundle that is there already stands for this run if it is of the same plan and target."""
     try:
+        check_files(order.out, read_manifest(order.out))
         there = parse(open_bundle(order.out).plan_text, "plan.json")
     except Exception:  # whatever it is, it isn't this audit's bundle
         there = None
@@ -116,7 +117,7 @@ def _finished_before(order: Order, identity: Identity) -> Path:
         return order.out
     raise StoreError(
         str(order.out),
-        got="a folder that is there already, and not of this plan and target",
+        got="a folder that is there already, and is not a whole bundle of this plan and target",
         expected="a folder that isn't there, or this audit's bundle",
         next_step="choose another --out, or move that folder away",
     )
@@ -137,11 +138,17 @@ def _claim_plan(plan: Plan | LockedPlan, target_digest: str, store: Store) -> Lo
             expected=f"{plan.plan.target_digest[:16]}…",
             next_step="audit that target, or lock a plan for this one",
         )
-    ours = (
-        plan
-        if isinstance(plan, LockedPlan)
-        else lock(plan, target_digest=target_digest, locked_at=_now())
-    )
+    if isinstance(plan, LockedPlan):
+        ours = lock(plan.plan, target_digest=target_digest, locked_at=plan.locked_at)
+        if ours != plan:
+            raise PlanError(
+                "the installed checks are not those the plan was locked with",
+                got="other samples, parameters or source",
+                expected="the same release",
+                next_step="install the release that locked it, or lock the plan anew",
+            )
+    else:
+        ours = lock(plan, target_digest=target_digest, locked_at=_now())
     kept = parse(canonical(store.claim("plan.json", ours.to_json())).decode(), "plan.json")
     if not isinstance(kept, LockedPlan) or not _same_plan(plan, kept, target_digest):
         raise StoreError(
@@ -151,6 +158,16 @@ def _claim_plan(plan: Plan | LockedPlan, target_digest: str, store: Store) -> Lo
             next_step="finish that run with its own plan, choose another --out, or remove the folder",
         )
     return kept
+
+
+def _claim_session(store: Store) -> dict[str, Any]:
+    """The sessions so far and this one, on the disk before anything is asked: a kill leaves a trace."""
+    sessions: dict[str, Any] = store.claim(
+        "sessions.json", {"started_at": _now(), "durations_s": [], "n_started": 0}
+    )
+    sessions["n_started"] += 1
+    store.write("sessions.json", canonical(sessions))
+    return sessions
 
 
 def _load(
@@ -216,7 +233,7 @@ def environment(target: LocalTarget, sessions: Json) -> Json:
         "started_at": sessions["started_at"],
         "finished_at": _now(),
         "duration_s": round(sum(durations), 1),
-        "resumed": max(len(durations) - 1, sessions.get("resumed", 0)),
+        "resumed": sessions["n_started"] - 1,
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
             "python": platform.python_version(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,15 @@ def to_json(value: Any) -> Json:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise InvalidInput("evidence", got=str(value), expected="a finite number")
+        if value.is_integer() and 2**53 <= abs(value) < 1e21:
+            # Written without exponent, it would be read back as an integer that no JSON may hold.
+            raise InvalidInput("evidence", got=str(value), expected="a number below 2**53")
         return value
     if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
+        named = {str(key): to_json(item) for key, item in value.items()}
+        if len(named) < len(value):
+            raise InvalidInput("evidence", got="two keys of one name", expected="each key once")
+        return named
     if isinstance(value, list | tuple | set | frozenset):
         items = sorted(value) if isinstance(value, set | frozenset) else value
         return [to_json(item) for item in items]
@@ -66,6 +72,11 @@ def file_sha256(path: Path) -> str:
     """Hex digest of a file, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def root_digest(files: Iterable[tuple[str, int, str]]) -> str:
+    """The digest that stands for a target: over path, size in bytes and SHA-256 of each of its files."""
+    return digest([list(file) for file in sorted(files)])
 
 
 def derive_seed(seed: int, *names: str) -> int:

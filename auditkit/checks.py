@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from auditkit.canonical import canonical, file_sha256, to_json
+from auditkit.canonical import canonical, digest, file_sha256, to_json
 from auditkit.errors import PlanError, PluginError, UnknownCheck
 from auditkit.model import (
     Access,
@@ -243,16 +243,24 @@ def parameter_schema(cls: type[Check]) -> dict[str, Json]:
 
 
 def source_sha256(cls: type) -> str:
-    """Digest of the file that defines a check, so that a report says which code judged."""
-    source = inspect.getsourcefile(cls)
-    return file_sha256(Path(source)) if source else ""
+    """Digest of the code that defines a check, so that a report says which code judged.
+
+    Covers every Python file of the class's package, or its one module where it has no package.
+    """
+    source = Path(inspect.getsourcefile(cls) or "")
+    package = cls.__module__.partition(".")[0]
+    if package == cls.__module__:
+        return file_sha256(source) if source.is_file() else ""
+    root = source.parents[cls.__module__.count(".") - 1]
+    files = sorted(root.rglob("*.py"))
+    return digest({str(f.relative_to(root)): file_sha256(f) for f in files})
 
 
 def valid_row(row_type: type, row: Row) -> str:
     """Empty if an OK row's values are valid against the check's row type, else what is wrong."""
     try:
         adapter(row_type).validate_json(canonical(row.values), strict=True)
-    except (ValidationError, Exception) as error:
+    except Exception as error:
         if isinstance(error, ValidationError):
             first = error.errors()[0]
             return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -13,6 +13,7 @@ from auditkit.canonical import derive_seed
 from auditkit.checks import Check
 from auditkit.errors import InvalidInput, PluginError
 from auditkit.model import (
+    Access,
     Arm,
     CheckResult,
     Detection,
@@ -22,6 +23,7 @@ from auditkit.model import (
     Observations,
     Outcome,
     Status,
+    SubjectInfo,
     SubjectResult,
     Verdict,
 )
@@ -29,6 +31,9 @@ from auditkit.plan import Plan
 from auditkit.quality import gate
 from auditkit.statistics.multiplicity import step_down
 from auditkit.statistics.proportions import clopper_pearson
+
+_ORDER = list(Access)
+TARGET = SubjectInfo(name="target", arm=Arm.TARGET, description="The audited model as supplied.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,17 @@ class CheckEvidence:
     primary: bool
     subjects: tuple[Observations, ...]
     not_assessed: tuple[str, str] | None = None
+
+
+def lacks_access(check: Check, access: Access) -> tuple[str, str] | None:
+    """Why a check can't run at this access level, or None."""
+    needs = check.about.needs
+    if _ORDER.index(access) >= _ORDER.index(needs):
+        return None
+    return (
+        "lacks_access",
+        f"The check needs access to {needs.value}; the auditor had access to {access.value}.",
+    )
 
 
 def conclude(evidence: Sequence[CheckEvidence], plan: Plan) -> list[CheckResult]:
@@ -148,6 +164,14 @@ def _judged(check: Check, observed: Observations, level: float, seed: int) -> Fi
         ) from error
     if not isinstance(finding, Finding):
         raise PluginError(f"check {check.about.id}: judge", got=repr(finding), expected="a Finding")
+    if not isinstance(finding.detection, Detection) or not all(
+        isinstance(e, Estimate) for e in finding.estimates.values()
+    ):
+        raise PluginError(
+            f"check {check.about.id}: judge",
+            got="a bare number, or a detection that is none",
+            expected="a Detection, and estimates with their intervals",
+        )
     if finding.detection is not Detection.UNDETERMINED and not finding.estimates:
         raise PluginError(
             f"check {check.about.id}: judge",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from auditkit.bundle import Bundle
 from auditkit.bundle.contents import INDEX
-from auditkit.canonical import digest
+from auditkit.canonical import digest, root_digest
 from auditkit.errors import PlanError, VerificationError
 from auditkit.model import Json
 from auditkit.plan import LockedPlan, Plan, PlannedCheck, parse
@@ -110,6 +110,14 @@ def _locked(bundle: Bundle) -> LockedPlan:
 
 def _check_target(bundle: Bundle, plan: Plan) -> None:
     identity = bundle.identity
+    root = root_digest((f["path"], f["size_bytes"], f["sha256"]) for f in identity["files"])
+    if identity["digest"] != root:
+        raise VerificationError(
+            "target-mismatch",
+            "identity.json",
+            got=f"target {identity['digest'][:16]}…",
+            expected=f"{root[:16]}…, the root over its files",
+        )
     if plan.target_digest != identity["digest"] or not identity["unchanged"]:
         seen = "unchanged" if identity["unchanged"] else "changed"
         raise VerificationError(

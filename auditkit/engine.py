@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from auditkit.canonical import canonical, derive_seed
+from auditkit.canonical import derive_seed, digest
 from auditkit.checks import Check, Control, valid_row
-from auditkit.conclude import CheckEvidence
-from auditkit.errors import PluginError, StoreError, SubjectError
-from auditkit.model import Access, Arm, Observations, Row, Sample, Status, SubjectInfo
+from auditkit.conclude import TARGET, CheckEvidence, lacks_access
+from auditkit.errors import PluginError, StoreError
+from auditkit.model import Arm, Observations, Row, Sample, Status, SubjectInfo
 from auditkit.plan import Plan, configured
 from auditkit.store import Store
 from auditkit.targets import Subject
 
-TARGET = SubjectInfo(name="target", arm=Arm.TARGET, description="The audited model as supplied.")
-_ORDER = list(Access)
+_NAME = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,17 +31,6 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
-
-
-def lacks_access(check: Check, access: Access) -> tuple[str, str] | None:
-    """Why a check can't run at this access level, or None."""
-    needs = check.about.needs
-    if _ORDER.index(access) >= _ORDER.index(needs):
-        return None
-    return (
-        "lacks_access",
-        f"The check needs access to {needs.value}; the auditor had access to {access.value}.",
-    )
 
 
 def observe(plan: Plan, target: Subject, store: Store, report: Report) -> list[CheckEvidence]:
@@ -72,11 +62,21 @@ def _observe_check(
     check: Check, plan: Plan, target: Subject, store: Store, report: Report
 ) -> Iterator[Observations]:
     samples = tuple(check.samples(plan.seed))
+    locked = next(c for c in plan.checks if c.id == check.about.id).samples_sha256
+    if locked and digest(list(samples)) != locked:
+        raise PluginError(
+            f"check {check.about.id}: samples",
+            got="other samples than a moment ago, for the same seed",
+            expected="samples that follow from parameters and seed alone",
+        )
     controls = list(check.controls(plan.seed))
     names = [TARGET.name, *(c.name for c in controls)]
-    if len(set(names)) < len(names):
+    wrong = [n for n in names if not _NAME.fullmatch(n) or n == "samples" or names.count(n) > 1]
+    if wrong or any(c.arm is Arm.TARGET for c in controls):
         raise PluginError(
-            f"check {check.about.id}", got=f"subjects {names}", expected="unique names"
+            f"check {check.about.id}: controls",
+            got=f"subjects {wrong or names}",
+            expected="controls, each under a name of its own in kebab case",
         )
     for info, plant in [(TARGET, None), *((c.info, c) for c in controls)]:
         rows = _Asked(check, info, samples, plan.seed, store).rows(target, plant, report)
@@ -118,10 +118,9 @@ class _Asked:
     def rows(self, target: Subject, control: Control | None, report: Report) -> list[Row]:
         check_id, size = self.check.about.id, self.check.about.batch or len(self.samples)
         done = self.store.batches(check_id, self.info.name)
-        subject: Subject | None = None
+        subject = cache(lambda: control.plant(target) if control else target)
         for number in range(math.ceil(len(self.samples) / size)):
             if number not in done:
-                subject = subject or (control.plant(target) if control else target)
                 batch = self.samples[number * size : (number + 1) * size]
                 done[number] = self._ask(subject, batch)
                 self.store.append(check_id, self.info.name, number, done[number])
@@ -133,37 +132,40 @@ class _Asked:
             )
         return [row for number in sorted(done) for row in done[number]]
 
-    def _ask(self, subject: Subject, batch: Sequence[Sample]) -> tuple[Row, ...]:
+    def _ask(self, subject: Callable[[], Subject], batch: Sequence[Sample]) -> tuple[Row, ...]:
         seed = derive_seed(self.seed, self.check.about.id, "observe")
         try:
-            rows = list(self.check.observe(subject, batch, seed))
-        except (
-            SubjectError,
-            ArithmeticError,
-            LookupError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as e:
-            reason = f"{type(e).__name__}: {e}"[:500]
+            rows = list(self.check.observe(subject(), batch, seed))
+        except (PluginError, StoreError):
+            raise
+        except Exception as error:  # whatever it is, these samples stay in the denominator
+            reason = _text(f"{type(error).__name__}: {error}")
             return tuple(Row(sample_id=s.id, status=Status.ERROR, reason=reason) for s in batch)
-        asked = {s.id for s in batch}
+        waiting = {s.id for s in batch}
         for row in rows:
-            if not isinstance(row, Row) or row.sample_id not in asked:
+            if not isinstance(row, Row) or row.sample_id not in waiting:
                 raise PluginError(
                     f"check {self.check.about.id}: observe",
                     got=f"a row of {getattr(row, 'sample_id', row)!r}",
-                    expected="rows of the samples it was given",
+                    expected="at most one row for each sample it was given",
                 )
+            waiting.remove(row.sample_id)
         return tuple(self._validated(row) for row in rows)
 
     def _validated(self, row: Row) -> Row:
-        if row.status is not Status.OK:
-            return Row(
-                sample_id=row.sample_id, status=row.status, reason=row.reason or "not stated"
-            )
-        wrong = valid_row(self.check.about.row, row)
+        if not isinstance(row.status, Status):
+            wrong = f"status {row.status!r}"
+        elif row.status is not Status.OK:
+            reason = _text(str(row.reason or "not stated"))
+            return Row(sample_id=row.sample_id, status=row.status, reason=reason)
+        else:
+            wrong = valid_row(self.check.about.row, row)
         if wrong:
-            return Row(sample_id=row.sample_id, status=Status.ERROR, reason=f"invalid row: {wrong}")
-        canonical(row.values)
-        return row
+            reason = _text(f"invalid row: {wrong}")
+            return Row(sample_id=row.sample_id, status=Status.ERROR, reason=reason)
+        return Row(sample_id=row.sample_id, values=row.values)
+
+
+def _text(text: str) -> str:
+    """A reason that JSON can hold, at a length that a report can."""
+    return text.encode("utf-8", "backslashreplace").decode()[:500]

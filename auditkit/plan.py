@@ -115,12 +115,23 @@ class LockedPlan:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML that refuses a key given twice, where the safe loader silently takes the last."""
+    """YAML that refuses a key given twice, where the safe loader silently takes the last.
+
+    Aliases are refused too: a few hundred bytes of them can stand for more than any memory holds.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "an alias; write it out", mark)
+        return super().compose_node(parent, index)
 
 
 def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen = set()
     for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "no text as key", key.start_mark)
         if key.value in seen:
             raise yaml.constructor.ConstructorError(
                 None, None, f"key {key.value!r} given twice", key.start_mark
@@ -170,15 +181,40 @@ def parse(text: str, where: str) -> Plan | LockedPlan:
         PlanError: With the place, what stands there and what could.
     """
     try:
-        value = yaml.load(text, Loader=_UniqueKeys)
+        value = _read_json(text)
+        if value is None:
+            value = yaml.load(text, Loader=_UniqueKeys)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         problem = " ".join(str(error).split())[:300] or "nesting beyond any plan"
         raise PlanError(where, got=problem, expected="a YAML plan") from error
     if not isinstance(value, dict):
         raise PlanError(where, got=type(value).__name__, expected="a mapping with name and checks")
     if set(value) == {"plan", "sha256", "locked_at"}:
-        return _parse_locked(value, where)
+        return _parse_locked(value, text, where)
     return _plan(value, where)
+
+
+def _read_json(text: str) -> Any:
+    """The value of a JSON text, else None. YAML reads some JSON as something else (``1e-7``)."""
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except ValueError:
+        return None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise yaml.constructor.ConstructorError(None, None, "a key given twice")
+    return dict(pairs)
+
+
+def checked(plan: Plan, where: str) -> Plan:
+    """A plan that was changed in memory, once every field is again what a plan may hold.
+
+    Raises:
+        PlanError: As `parse`.
+    """
+    return _plan(to_json(plan), where)
 
 
 def _plan(value: Mapping[str, Any], where: str) -> Plan:
@@ -201,15 +237,16 @@ def _plan(value: Mapping[str, Any], where: str) -> Plan:
     return plan
 
 
-def _parse_locked(value: Mapping[str, Any], where: str) -> LockedPlan:
+def _parse_locked(value: Mapping[str, Any], text: str, where: str) -> LockedPlan:
     try:
         found = digest({"plan": value["plan"], "locked_at": value["locked_at"]})
+        same_bytes = canonical(value) == text.strip("\n").encode()
     except Exception as error:
         raise PlanError(f"{where}: plan", got=str(error), expected="JSON values") from error
-    if found != value["sha256"]:
+    if found != value["sha256"] or not same_bytes:
         raise PlanError(
             f"{where}: the locked plan was changed",
-            got=f"digest {found[:16]}…",
+            got=f"digest {found[:16]}…" if same_bytes else "other bytes than `plan lock` writes",
             expected=f"{str(value['sha256'])[:16]}…",
             next_step="restore it, or lock the changed plan anew: that is another audit",
         )

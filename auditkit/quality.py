@@ -148,7 +148,7 @@ def _failure(result: Mapping[str, Any]) -> str:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Great Expectations draws progress bars and may report usage: neither is wanted here."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
     level = logging.getLogger("great_expectations").level
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     try:

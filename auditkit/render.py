@@ -70,7 +70,7 @@ def render_pdf(folder: Path) -> bytes:
         VerificationError: report.json is not as its schema says.
         MissingTool: Pango or HarfBuzz is not installed.
     """
-    engine = _weasyprint()
+    engine = pdf_engine()
     source = _read(folder)
     html = _page(source, fonts.style_rules("ttf"))
     return bytes(
@@ -200,7 +200,7 @@ def _checks(report: Json) -> Iterable[dict[str, Any]]:
 
 
 @cache
-def _weasyprint() -> Any:
+def pdf_engine() -> Any:
     """The layout engine, if the libraries it opens are here."""
     try:
         with redirect_stdout(io.StringIO()), warnings.catch_warnings():

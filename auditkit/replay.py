@@ -87,18 +87,12 @@ def _check_level(plan: Plan, planned: PlannedCheck, reported: Json, place: list[
 
 def _assembled(bundle: Bundle, locked: LockedPlan, check_id: str | None) -> Any:
     """A report of one check alone, as a secondary endpoint judged at 1 - alpha; or of none."""
-    from auditkit.conclude import CheckEvidence
-    from auditkit.report import assemble
+    from auditkit.report import assemble, evidence_in
 
     if check_id is None:
         return assemble(locked, bundle.identity, bundle.environment, [])
-    record = bundle.evidence[check_id]
-    evidence = CheckEvidence(
-        check=configured(locked.plan)[0],
-        primary=False,
-        subjects=record.subjects,
-        not_assessed=record.not_assessed,
-    )
+    check, planned = configured(locked.plan)[0], locked.check(check_id)
+    evidence = evidence_in(bundle, check, replace(planned, primary=False), locked.plan.seed)
     return assemble(locked, bundle.identity, bundle.environment, [evidence])
 
 

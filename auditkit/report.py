@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import auditkit
 from auditkit.canonical import derive_seed, digest, to_json
 from auditkit.checks import Check, parameter_schema, parameters
-from auditkit.conclude import CheckEvidence, conclude
+from auditkit.conclude import TARGET, CheckEvidence, conclude, lacks_access
 from auditkit.errors import VerificationError
-from auditkit.model import CheckResult, Json, Outcome, Row, Sample
-from auditkit.plan import LockedPlan, configured, parse
+from auditkit.model import Access, CheckResult, Json, Outcome, Row, Sample
+from auditkit.plan import LockedPlan, PlannedCheck, configured, parse
 
 if TYPE_CHECKING:
     from auditkit.bundle import Bundle
@@ -90,24 +90,54 @@ def recompute(bundle: Bundle) -> Json:
     if not isinstance(locked, LockedPlan):
         raise VerificationError("plan-not-locked", "plan.json", expected="a locked plan")
     evidence = [
-        _from_bundle(bundle, check, planned.primary, planned.samples_sha256)
+        evidence_in(bundle, check, planned, locked.plan.seed)
         for planned, check in zip(locked.plan.checks, configured(locked.plan), strict=True)
     ]
     return assemble(locked, bundle.identity, bundle.environment, evidence)
 
 
-def _from_bundle(bundle: Bundle, check: Check, primary: bool, samples_sha256: str) -> CheckEvidence:
+def evidence_in(bundle: Bundle, check: Check, planned: PlannedCheck, seed: int) -> CheckEvidence:
+    """A check's evidence, once it is that of the planned samples and of every planned subject.
+
+    Raises:
+        VerificationError: ``not-assessed-unfounded``, ``subjects-not-planned`` or
+            ``samples-not-planned``.
+    """
     record = bundle.evidence[check.about.id]
-    if record.subjects and digest(list(record.samples)) != samples_sha256:
+    missing = lacks_access(check, Access(bundle.environment["access"]))
+    if record.not_assessed != missing:
+        raise VerificationError(
+            "not-assessed-unfounded",
+            f"evidence of {check.about.id}",
+            got=(record.not_assessed or ("an assessment",))[0],
+            expected=missing[0] if missing else "evidence: the auditor had the access it needs",
+        )
+    subjects = [TARGET, *(control.info for control in check.controls(seed))]
+    if record.subjects and [o.subject for o in record.subjects] != subjects:
+        raise VerificationError(
+            "subjects-not-planned",
+            f"evidence of {check.about.id}",
+            got=", ".join(o.subject.name for o in record.subjects),
+            expected=f"{', '.join(s.name for s in subjects)}, as the check plants them",
+        )
+    planned_samples = digest(list(check.samples(seed)))
+    if planned_samples != planned.samples_sha256:
+        raise VerificationError(
+            "samples-not-planned",
+            f"plan.json: {check.about.id}",
+            got=f"samples of digest {planned.samples_sha256[:16]}…",
+            expected=f"{planned_samples[:16]}…, as the check makes them from parameters and seed",
+        )
+    if record.subjects and digest(list(record.samples)) != planned.samples_sha256:
         raise VerificationError(
             "samples-not-planned",
             f"evidence/{check.about.id}/samples.jsonl",
             got="other samples than the plan was locked with",
-            expected=f"digest {samples_sha256[:16]}…",
+            expected=f"digest {planned.samples_sha256[:16]}…",
         )
     return CheckEvidence(
         check=check,
-        primary=primary,
+        primary=planned.primary,
         subjects=record.subjects,
         not_assessed=record.not_assessed,
     )

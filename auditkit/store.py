@@ -53,8 +53,11 @@ class Store:
         Raises:
             StoreError: Another run is using this folder.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle = (self.folder / "lock").open("wb")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = (self.folder / "lock").open("wb")
+        except OSError as error:
+            raise disk_error(self.folder, error) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -107,11 +110,13 @@ class Store:
         line = canonical({**body, "sha256": sha256(canonical(body))}) + b"\n"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab") as stream:
+            # Unbuffered: a buffer would write the rest of a failed line when it is closed.
+            with path.open("ab", buffering=0) as stream:
                 size = stream.tell()
                 try:
-                    stream.write(line)
-                    stream.flush()
+                    rest = memoryview(line)
+                    while rest:
+                        rest = rest[stream.write(rest) :]
                     os.fsync(stream.fileno())
                 except OSError:
                     os.truncate(path, size)

@@ -101,6 +101,7 @@ def verify_bundle(
     folder: Path,
     signer_public_path: Path,
     *,
+    plan_sha256: str | None = None,
     allow_unreplayed: Collection[str] = (),
     replay: Replay | None = None,
     tell: Callable[[Step], None] = lambda _: None,
@@ -110,6 +111,7 @@ def verify_bundle(
     Args:
         folder: The bundle.
         signer_public_path: The auditor's public key, had from elsewhere than the bundle.
+        plan_sha256: The plan's digest as it was registered before the run, if it was.
         allow_unreplayed: Checks that may be missing here; the result then says so.
         replay: Makes report.json again; `auditkit.report.recompute` if None.
         tell: Called after each step that went well or was left out.
@@ -122,6 +124,7 @@ def verify_bundle(
     public = _key(signer_public_path, steps)
     envelope = read_file(folder / STATEMENT, STATEMENT, MAX_STATEMENT_BYTES)
     statement = _statement(envelope, public, steps)
+    _registered(statement, plan_sha256, steps)
     manifest = _manifest(folder, statement, steps)
     files = check_files(folder, manifest)
     steps.add("files", f"{len(files)} files are those that were signed, and there are no others")
@@ -139,7 +142,11 @@ def verify_bundle(
 
 
 def verify_pdf(
-    path: Path, signer_public_path: Path, *, tell: Callable[[Step], None] = lambda _: None
+    path: Path,
+    signer_public_path: Path,
+    *,
+    plan_sha256: str | None = None,
+    tell: Callable[[Step], None] = lambda _: None,
 ) -> VerificationReport:
     """Verify a PDF that came without its bundle; `not_shown` says what that can't show.
 
@@ -155,6 +162,7 @@ def verify_pdf(
         if name not in pdf.attachments:
             raise VerificationError("pdf-attachments", path.name, expected=f"{name} attached")
     statement = _statement(pdf.attachments[STATEMENT], public, steps)
+    _registered(statement, plan_sha256, steps)
     report = pdf.attachments["report.json"]
     parse_canonical(report, "report.json")
     if sha256(report) != statement["predicate"]["report_sha256"]:
@@ -185,6 +193,21 @@ def _statement(envelope: bytes, public: PublicKey, steps: _Steps) -> dict[str, J
     parse_rfc3339(predicate["signed_at"], "statement: predicate.signed_at")
     steps.add("statement", f"signed by {predicate['auditor_name']} at {predicate['signed_at']}")
     return statement
+
+
+def _registered(statement: Json, plan_sha256: str | None, steps: _Steps) -> None:
+    """The plan that was run is the one that somebody registered before the run."""
+    if plan_sha256 is None:
+        return
+    stated = statement["predicate"]["plan_sha256"]
+    if stated != plan_sha256.lower():
+        raise VerificationError(
+            "other-plan",
+            "the plan that was run",
+            got=stated,
+            expected=f"{plan_sha256}, as registered",
+        )
+    steps.add("registration", "the plan is the one that was registered before the run")
 
 
 def _manifest(folder: Path, statement: Json, steps: _Steps) -> Manifest:

@@ -31,14 +31,14 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def alone(html: str, source: render._Source) -> bytes:
-    engine = render._weasyprint()
+    engine = render.pdf_engine()
     document = engine.HTML(string=html, url_fetcher=render._fetcher(engine))
     return bytes(document.write_pdf(**render._pdf_options(engine, source)))
 
 
 def main(rounds: int) -> int:
     print(f"{platform.system()} {platform.machine()}, Python {platform.python_version()}")
-    print(f"WeasyPrint {render._weasyprint().VERSION}, median of {rounds} rounds")
+    print(f"WeasyPrint {render.pdf_engine().VERSION}, median of {rounds} rounds")
     worst = 0.0
     for outcomes in (("PASSED", "INCONCLUSIVE"), ("PASSED", "FAILED", "INCONCLUSIVE") * 2):
         with tempfile.TemporaryDirectory() as name:

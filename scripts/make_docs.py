@@ -18,7 +18,7 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -109,7 +109,7 @@ def _list(lines: tuple[str, ...]) -> str:
     return "\n".join(f"- {line}" for line in lines) or "None stated."
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join(f"| {' | '.join(c.replace('|', '/') for c in cells)} |" for cells in lines)
 
@@ -256,4 +256,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except CannotMake as error:
+        sys.exit(str(error))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -77,6 +78,10 @@ def main(args: list[str] | None = None) -> None:
     except AuditkitError as error:
         parts = {"got": error.got, "expected": error.expected, "next_step": error.next_step}
         _say({"code": error.code, "what": error.what, **parts}, str(error), wanted_json)
+        sys.exit(EXIT_ERROR)
+    except Exception as error:  # a bug: never let Python exit with 1, which says that claims failed
+        traceback.print_exc()
+        _say({"code": "internal"}, f"{type(error).__name__}: {error}", wanted_json)
         sys.exit(EXIT_ERROR)
 
 

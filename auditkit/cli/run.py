@@ -13,7 +13,7 @@ import yaml
 
 from auditkit.errors import InvalidInput, PlanError
 from auditkit.model import Json
-from auditkit.plan import LockedPlan, Plan, PlannedCheck, parse, read_text
+from auditkit.plan import LockedPlan, Plan, PlannedCheck, checked, parse, read_text
 
 
 @click.command("run")
@@ -86,7 +86,7 @@ def chosen_plan(
                 next_step="run it as it is, or lock a changed plan: that is another audit",
             )
         return plan
-    plan = _with_params(_only(replace(plan, **given), only), sets)
+    plan = checked(_with_params(_only(replace(plan, **given), only), sets), f"plan {name}, flags")
     if not plan.target:
         raise PlanError(
             f"plan {name}: target",
@@ -121,9 +121,16 @@ def _with_params(plan: Plan, sets: tuple[str, ...]) -> Plan:
                 expected=f"CHECK:PARAM=VALUE with a check of the plan ({', '.join(checks)})",
                 next_step="see `auditkit checks show CHECK` for its parameters",
             )
-        params = {**checks[check_id].params, param: yaml.safe_load(value)}
+        params = {**checks[check_id].params, param: _value(value, text)}
         checks[check_id] = replace(checks[check_id], params=params)
     return replace(plan, checks=tuple(checks.values()))
+
+
+def _value(value: str, text: str) -> Json:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"--set {text}", got=value, expected="a YAML value") from error
 
 
 def exit_code(report: Json) -> int:

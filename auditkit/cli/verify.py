@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from auditkit.canonical import to_json
-from auditkit.errors import VerificationError
 from auditkit.verify import Step, verify_bundle, verify_pdf
 
 
@@ -39,16 +38,11 @@ def command(
             click.echo(f"{mark} {step.name}: {step.detail}")
 
     if what.is_dir():
-        result = verify_bundle(what, signer, allow_unreplayed=allow_unreplayed, tell=tell)
-    else:
-        result = verify_pdf(what, signer, tell=tell)
-    if plan_sha256 and result.predicate["plan_sha256"] != plan_sha256.lower():
-        raise VerificationError(
-            "other-plan",
-            "the plan that was run",
-            got=result.predicate["plan_sha256"],
-            expected=f"{plan_sha256}, as registered",
+        result = verify_bundle(
+            what, signer, plan_sha256=plan_sha256, allow_unreplayed=allow_unreplayed, tell=tell
         )
+    else:
+        result = verify_pdf(what, signer, plan_sha256=plan_sha256, tell=tell)
     if as_json:
         click.echo(json.dumps({"verified": True, **to_json(result)}))
         return 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from auditkit.canonical import digest
+from auditkit.canonical import root_digest
 from auditkit.errors import IdentityChanged, MissingTool, TargetRefused
 from auditkit.targets.files import walk
 from auditkit.targets.spec import Format, TargetSpec
@@ -52,7 +52,7 @@ def identify(spec: TargetSpec) -> Identity:
     if spec.adapter is not None:
         files = [*_below("base", files), *_below("adapter", _folder(spec.adapter))]
     ordered = tuple(sorted(files))
-    return Identity(method=METHOD, digest=digest(ordered), files=ordered)
+    return Identity(method=METHOD, digest=root_digest(ordered), files=ordered)
 
 
 def compare(before: Identity, after: Identity) -> None:

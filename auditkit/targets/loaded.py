@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from auditkit.cache import ResultCache
+
+IN_MEMORY_BYTES = 64 * 2**20
+"""Activations larger than this are kept in a temporary file."""
 
 CHUNK = 256
 """Prompts that are batched together and cached as one entry."""
@@ -158,7 +163,7 @@ class LocalTarget:
         if steering is not None and len(steering.vectors) != len(ids):
             got, expected = f"{len(steering.vectors)}", f"one a prompt ({len(ids)})"
             raise SubjectError("steering vectors", got=got, expected=expected)
-        result = np.empty((len(wanted), len(ids), self.d_model), dtype=np.float32)
+        result = _room((len(wanted), len(ids), self.d_model))
         for part in _chunks(len(ids)):
             planted = None
             if steering is not None:
@@ -270,6 +275,16 @@ class LocalTarget:
             versions=[version(name) for name in ("torch", "transformers")],
             **parts,
         )
+
+
+def _room(shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Where activations go: memory, or, beyond `IN_MEMORY_BYTES`, a file that vanishes with the array,
+    so that memory stays flat however many prompts are read.
+    """
+    if math.prod(shape) * 4 <= IN_MEMORY_BYTES:
+        return np.empty(shape, dtype=np.float32)
+    with tempfile.TemporaryFile(prefix="auditkit-") as file:
+        return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
 def _contiguous(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

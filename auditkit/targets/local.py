@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,9 +121,11 @@ def has_tokenizer(folder: Path) -> bool:
 
 def _torch() -> Any:
     try:
-        import nnsight  # noqa: F401
         import torch
         import transformers  # noqa: F401
+
+        if find_spec("nnsight") is None:
+            raise ImportError(name="nnsight")
     except ImportError as error:
         raise MissingTool(
             "a local target",

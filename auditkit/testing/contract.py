@@ -138,7 +138,10 @@ class Contract:
 
     def conclude(self, subjects: Sequence[Observations]) -> CheckResult:
         """The verdict that these subjects' evidence would have had."""
-        evidence = replace(self.evidence, subjects=tuple(subjects))
+        return self.verdict(replace(self.evidence, subjects=tuple(subjects)))
+
+    def verdict(self, evidence: CheckEvidence) -> CheckResult:
+        """The verdict on any evidence, under this plan."""
         (result,) = conclude([evidence], self.plan)
         return result
 
@@ -163,13 +166,11 @@ class Contract:
             )
             for o in self.evidence.subjects
         )
-        evidence = replace(self.evidence, check=check, subjects=subjects)
-        (result,) = conclude([evidence], self.plan)
-        return result
+        return self.verdict(replace(self.evidence, check=check, subjects=subjects))
 
     def asked_again(self) -> dict[str, list[Row]]:
         """The first batch of every subject, planted and observed a second time."""
-        size = self.check.about.batch or None
+        size = self.check.about.batch
         samples = self.check.samples(self.seed)[:size]
         open_ = Watched(subject=self.subject, access=self.check.about.needs)
         subjects: dict[str, Subject] = {TARGET.name: open_}
@@ -183,40 +184,6 @@ class Contract:
         """How a rule says that the check doesn't keep it."""
         what = f"check {self.check.about.id}"
         return PluginError(what, got=got, expected=expected, next_step=next_step)
-
-
-def check_contract(check: Check, subject: Subject, *, seed: int = 20261122) -> CheckResult:
-    """Hold a check to every rule of the contract; returns its verdict on the subject.
-
-    Args:
-        check: Configured with small parameters; see `Contract`.
-        subject: A fake, or a small model, that doesn't show what the check looks for.
-        seed: Of the plan.
-
-    Raises:
-        PluginError: With every rule that is broken, what was found, and what to do.
-    """
-    from auditkit.testing.rules import RULES
-
-    contract = Contract(check, subject, seed=seed)
-    said = {rule.__name__: _tried(rule, contract) for rule in RULES}
-    wrong = [f"{name}: {message}" for name, message in said.items() if message]
-    if wrong:
-        raise PluginError(
-            f"check {check.about.id} breaks {len(wrong)} of {len(RULES)} rules:\n- "
-            + "\n- ".join(wrong)
-        )
-    return contract.result
-
-
-def _tried(rule: Any, contract: Contract) -> str:
-    try:
-        rule(contract)
-    except PluginError as error:
-        return str(error)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    return ""
 
 
 def _lines(data: bytes) -> list[Any]:

@@ -16,7 +16,7 @@ from auditkit.model import Access, Prompt
 from auditkit.targets import Completion, Score, Steering, Subject
 
 ORDER = tuple(Access)
-WORDS = tuple("yes no red blue one two east west north south cat dog sun rain tea milk".split())
+WORDS = ("yes", "no", "one", "two", "red", "blue", "east", "west", "cat", "dog", "sun", "rain")
 
 
 def hashed_logprob(prompt: Prompt, continuation: str, *, seed: int = 0) -> float:
@@ -37,7 +37,7 @@ class FakeSubject:
         logprob: From prompt and continuation to nats; None for `hashed_logprob`.
         answer: From prompt to the text it writes; None for words drawn by the prompt's hash.
         trait: From a text to a number that its activations hold along one hidden direction, in
-            units of the spread of an ordinary feature; None for no planted structure.
+            units of the spread of one layer's features; None for no planted structure.
         n_layers: Decoder layers.
         d_model: Width of the residual stream.
         seed: Of everything that is drawn.
@@ -48,7 +48,7 @@ class FakeSubject:
     answer: Callable[[Prompt], str] | None = None
     trait: Callable[[str], float] | None = None
     n_layers: int = 4
-    d_model: int = 32
+    d_model: int = 64
     seed: int = 0
 
     def logprobs(
@@ -73,7 +73,7 @@ class FakeSubject:
         reduction: str = "last",
         steering: Steering | None = None,
     ) -> NDArray[np.float32]:
-        """See `Subject.activations`: a sum of word vectors, which knows the words, not their order."""
+        """See `Subject.activations`: half the words, half the text as a whole."""
         require(self.access, Access.ACTIVATIONS)
         if reduction not in ("last", "mean"):
             raise SubjectError("reduction", got=repr(reduction), expected="'last' or 'mean'")
@@ -104,10 +104,12 @@ class FakeSubject:
         """[n_layers, d_model]: every layer adds to what the one before it holds."""
         words = text.split() or [""]
         steps = [_word(w, self.seed, self.n_layers, self.d_model) for w in words]
-        residual = np.cumsum(np.sum(steps, axis=0), axis=0) / np.sqrt(len(words))
+        whole = _word(f"\0text {text}", self.seed, self.n_layers, self.d_model)
+        step = np.sum(steps, axis=0) / np.sqrt(len(words)) + whole
+        residual = np.cumsum(step, axis=0)
         if self.trait is not None:
             hidden = _word("\0trait", self.seed, 1, self.d_model)[0]
-            residual += self.trait(text) * np.sqrt(self.d_model) * hidden / np.linalg.norm(hidden)
+            residual += self.trait(text) * hidden / np.linalg.norm(hidden)
         return np.asarray(residual)
 
 

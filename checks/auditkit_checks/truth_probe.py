@@ -178,6 +178,8 @@ class TruthProbe:
 
     def observe(self, subject: Subject, samples: Sequence[Sample], seed: int) -> Iterator[Row]:
         """Read all statements, fit all probes, and give every statement its held-out scores."""
+        from threadpoolctl import threadpool_limits
+
         statements = probe_judgement.statements_of(samples)
         prompts = [Prompt(raw=text) for text in statements.texts]
         layers = list(range(self.layer_stride - 1, subject.n_layers, self.layer_stride))
@@ -188,10 +190,27 @@ class TruthProbe:
                 got=f"shape {residuals.shape}",
                 expected=f"({len(layers)}, {len(prompts)}, d_model), all finite",
             )
+        logprobs = _statement_logprobs(subject, statements.texts)
+        with threadpool_limits(1):  # fits this small lose by sharing, and one thread is repeatable
+            chosen, by_layer, columns = self._fitted(residuals, statements, logprobs, seed)
+        for i, sample in enumerate(samples):
+            values: dict[str, Any] = {"layer": layers[chosen], "by_layer": _rounded(by_layer[i])}
+            for name, column in columns.items():
+                null = name in ("random", "shuffled")
+                values[name] = [] if null and statements.selection[i] else _rounded(column[i])
+            yield Row(sample_id=sample.id, status=Status.OK, values=values)
+
+    def _fitted(
+        self,
+        residuals: probes.Floats,
+        statements: probes.Statements,
+        logprobs: probes.Floats,
+        seed: int,
+    ) -> tuple[int, probes.Floats, dict[str, probes.Floats]]:
+        """The chosen layer's place, scores by layer, and the columns of nulls and baselines."""
         by_layer = np.stack([probes.held_out(r, statements) for r in residuals], axis=1)
         chosen = probes.choose_layer(by_layer, statements)
         here, rng = residuals[chosen], np.random.default_rng(seed)
-        logprobs = _statement_logprobs(subject, statements.texts)
         columns = {
             "random": probes.random_directions(here, statements, self.n_random, rng),
             "shuffled": probes.shuffled_labels(here, statements, self.n_shuffles, rng),
@@ -200,12 +219,7 @@ class TruthProbe:
             "lexical": probes.lexical(statements),
             "logprob": logprobs,
         }
-        for i, sample in enumerate(samples):
-            values: dict[str, Any] = {"layer": layers[chosen], "by_layer": _rounded(by_layer[i])}
-            for name, column in columns.items():
-                null = name in ("random", "shuffled")
-                values[name] = [] if null and statements.selection[i] else _rounded(column[i])
-            yield Row(sample_id=sample.id, status=Status.OK, values=values)
+        return chosen, by_layer, columns
 
     def judge(self, observations: Observations, level: float, seed: int) -> Finding:
         """Compare the probe with every null and baseline, on the test topics."""

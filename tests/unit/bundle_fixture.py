@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from auditkit.bundle import Bundle, CheckRecord, open_bundle, write_contents, write_json
+from auditkit.canonical import root_digest
 from auditkit.checks import Control, check
+from auditkit.conclude import TARGET
 from auditkit.model import (
     Access,
     Arm,
@@ -34,7 +36,19 @@ from auditkit.statistics.proportions import clopper_pearson
 SIGNED_AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CHECK = "demo.coin"
 SECOND = "demo.again"
-DIGEST = "ab" * 32
+MODEL_FILE = ("model.gguf", 5, "cd" * 32)
+DIGEST = root_digest([MODEL_FILE])
+
+
+SUBJECTS = {
+    "target": (Arm.TARGET, 2),
+    "liar": (Arm.POSITIVE_CONTROL, 22),
+    "twin": (Arm.NEGATIVE_CONTROL, 1),
+}
+
+
+def description(name: str, n_lies: int) -> str:
+    return f"{name}: scripted, {n_lies} lies"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +79,11 @@ class Coin:
         ]
 
     def controls(self, seed: int) -> Sequence[Control]:
-        return []
+        return [
+            Control(name=name, arm=arm, description=description(name, n_lies), plant=lambda s: s)
+            for name, (arm, n_lies) in SUBJECTS.items()
+            if arm is not Arm.TARGET
+        ]
 
     def observe(self, subject: Any, samples: Sequence[Sample], seed: int) -> list[Row]:
         raise AssertionError("a verifier never asks a model")
@@ -112,7 +130,9 @@ def observed(samples: Sequence[Sample], name: str, arm: Arm, n_lies: int) -> Obs
         for n, s in enumerate(samples)
     ]
     rows[-1] = Row(sample_id=samples[-1].id, status=Status.TRUNCATED, reason="token limit")
-    info = SubjectInfo(name=name, arm=arm, description=f"{name}: scripted, {n_lies} lies")
+    info = SubjectInfo(name=name, arm=arm, description=description(name, n_lies))
+    if arm is Arm.TARGET:
+        info = TARGET
     return Observations(subject=info, samples=tuple(samples), rows=tuple(rows))
 
 
@@ -121,18 +141,14 @@ def contents(seed: int = 7, ids: Sequence[str] = (CHECK,)) -> Bundle:
     plan = Plan(name="toy", seed=seed, checks=tuple(PlannedCheck(id=i) for i in ids))
     locked = lock(plan, target_digest=DIGEST, locked_at="2026-11-22T10:00:00Z")
     samples = Coin().samples(seed)
-    subjects = (
-        observed(samples, "target", Arm.TARGET, 2),
-        observed(samples, "liar", Arm.POSITIVE_CONTROL, 22),
-        observed(samples, "twin", Arm.NEGATIVE_CONTROL, 1),
-    )
+    subjects = tuple(observed(samples, name, *about) for name, about in SUBJECTS.items())
     return Bundle(
         plan=locked.to_json(),
         identity={
             "schema": "auditkit/identity/v1",
             "method": "sha256 of everything",
             "digest": DIGEST,
-            "files": [{"path": "model.gguf", "size_bytes": 5, "sha256": "cd" * 32}],
+            "files": [dict(zip(("path", "size_bytes", "sha256"), MODEL_FILE, strict=True))],
             "unchanged": True,
         },
         environment={

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import shutil
 import string
 from collections.abc import Callable
@@ -12,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-os.environ["HF_HUB_OFFLINE"] = "1"
 
 N_LAYERS, D_MODEL = 4, 32
 TEMPLATE = (
@@ -97,15 +93,6 @@ def make_model(kind: str = "llama", seed: int = 0) -> Any:
     return model
 
 
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    """Tiny models gain nothing from threads, and shared machines lose."""
-    if importlib.util.find_spec("torch") is not None:
-        import torch
-
-        torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
     return make_tokenizer()
@@ -162,18 +149,3 @@ def saved_adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def adapter(saved_adapter: Path, tmp_path: Path) -> Path:
     """A copy of the LoRA, to be changed."""
     return Path(shutil.copytree(saved_adapter, tmp_path / "adapter"))
-
-
-@pytest.fixture(scope="session")
-def demo_target() -> Any:
-    """The embedded SmolLM2, loaded once; skips (or fails, with AUDITKIT_NO_SKIPS) without it."""
-    from auditkit.errors import TargetRefused
-    from auditkit.targets.local import load, parse_spec
-
-    try:
-        spec = parse_spec("demo:smollm2")
-    except TargetRefused as error:
-        if os.environ.get("AUDITKIT_NO_SKIPS"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
-    return load(spec, threads=1)

@@ -275,7 +275,7 @@ def test_the_summary_is_one_page(n_checks: int, tmp_path: Path) -> None:
     html = re.sub(r'(<section class="contents.*?)<section.*', r"\1</main></body>", html, flags=re.S)
     html = re.sub(r"data:font[^\"]+", "asset:none", html)
     html = html.replace("<style>", "<style>" + render.fonts.style_rules("ttf"))
-    engine = render._weasyprint()
+    engine = render.pdf_engine()
     document = engine.HTML(string=html, url_fetcher=render._fetcher(engine)).render()
     assert len(document.pages) == 3
     second = [box for box in document.pages[1]._page_box.descendants() if box.element_tag == "div"]
@@ -428,7 +428,7 @@ def test_hostile_pdf_holds_no_file_and_asks_nobody(
     hostile: Path, pdfs: dict[str, Path], no_network: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    engine = render._weasyprint()
+    engine = render.pdf_engine()
     fetch = engine.urls.URLFetcher.fetch
 
     def spy(self: Any, url: str, headers: Any = None) -> Any:
@@ -450,7 +450,7 @@ def test_hostile_pdf_holds_no_file_and_asks_nobody(
 
 
 def test_the_fetcher_serves_our_fonts_and_nothing_else(canary: Path) -> None:
-    fetcher = render._fetcher(render._weasyprint())
+    fetcher = render._fetcher(render.pdf_engine())
     assert fetcher.fetch("asset:DejaVuSans.ttf").read()[:4] == b"\0\1\0\0"
     for url in (
         canary.as_uri(),
@@ -532,7 +532,7 @@ def test_a_missing_harfbuzz_subset_names_the_command(monkeypatch: pytest.MonkeyP
     from weasyprint.text import ffi
 
     monkeypatch.setattr(ffi, "harfbuzz_subset", None)
-    render._weasyprint.cache_clear()
+    render.pdf_engine.cache_clear()
     with pytest.raises(MissingTool, match="libharfbuzz-subset0"):
-        render._weasyprint()
-    render._weasyprint.cache_clear()
+        render.pdf_engine()
+    render.pdf_engine.cache_clear()

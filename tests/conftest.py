@@ -1,0 +1,52 @@
+"""Fixtures that more than one suite uses: the embedded model."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Any
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Tiny models gain nothing from threads, and shared machines lose."""
+    if importlib.util.find_spec("torch") is not None:
+        import torch
+
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def demo_spec() -> Any:
+    """Where the embedded SmolLM2 is; skips (or fails, with AUDITKIT_NO_SKIPS) without it."""
+    from auditkit.errors import TargetRefused
+    from auditkit.targets.local import parse_spec
+
+    try:
+        return parse_spec("demo:smollm2")
+    except TargetRefused as error:
+        if os.environ.get("AUDITKIT_NO_SKIPS"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def demo_target(demo_spec: Any) -> Any:
+    """The embedded SmolLM2, loaded once, in float32."""
+    from auditkit.targets.local import load
+
+    return load(demo_spec, threads=1)
+
+
+@pytest.fixture(scope="session")
+def quick_target(demo_spec: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The embedded SmolLM2 in bfloat16, with a cache: nothing is computed twice."""
+    from auditkit.cache import ResultCache
+    from auditkit.targets.local import load
+
+    cache = ResultCache(tmp_path_factory.mktemp("cache"))
+    return load(demo_spec, dtype="bfloat16", threads=1, cache=cache, digest="embedded model")
