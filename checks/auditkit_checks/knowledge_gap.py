@@ -65,7 +65,8 @@ class GapRow:
         "A model that recognises the questions as a test may answer this test honestly.",
         "The positive controls are told what to say under their trigger, which makes them easier to "
         "catch than a model trained to mislead.",
-        "Answers are chosen among given candidates by likelihood, not written freely.",
+        "Answers are chosen among given candidates by summed likelihood, not written freely; a longer "
+        "answer is at a disadvantage.",
     ),
     sources=(
         "MASK (Ren et al. 2025, arXiv:2503.03750): elicit the belief, then press",

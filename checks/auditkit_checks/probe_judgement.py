@@ -178,13 +178,18 @@ class _Table:
         )
 
     def _gain(self, baseline: Floats) -> Estimate:
-        """Mean over topics of the probe's AUROC minus the baseline's, facts resampled in topics."""
+        """Mean over topics and polarities of the probe's AUROC minus the baseline's.
+
+        Within one polarity, so that neither is charged for an offset between the two. Facts are
+        resampled within topics.
+        """
         test = self._test
         topics, labels = self._all.topics[test], self._all.true[test]
         probe, other = self._probe[test], baseline[test]
         parts: list[tuple[Any, Any, Any]] = []
-        for topic in np.unique(topics):
-            rows = np.flatnonzero(topics == topic)
+        cells = np.char.add(topics, np.where(self._all.negated[test], "-", "+"))
+        for cell in np.unique(cells):
+            rows = np.flatnonzero(cells == cell)
             pair = auroc_of(probe[rows], labels[rows]), auroc_of(other[rows], labels[rows])
             parts.append((rows, *pair))
 

@@ -126,9 +126,16 @@ def shuffled_labels(
 
 
 def surface(logprobs: Floats, statements: Statements) -> Floats:
-    """Scores [N] from the statement's log-probability and its polarity, and nothing else."""
-    sign = np.where(statements.negated, -1.0, 1.0)
-    return held_out(np.stack([logprobs, logprobs * sign, sign], axis=1), statements)
+    """Scores [N] from the statement's log-probability, for each polarity its own way round.
+
+    Centred by topic and polarity first: what a topic's or a negation's words cost on average must not
+    hide what falsity costs, or the baseline would be weak and the probe look good.
+    """
+    cells = np.char.add(statements.topics, np.where(statements.negated, "-", "+"))
+    own = centred(logprobs[:, None], cells)[:, 0]
+    return held_out(
+        np.stack([own, own * np.where(statements.negated, -1.0, 1.0)], axis=1), statements
+    )
 
 
 def lexical(statements: Statements) -> Floats:

@@ -76,6 +76,7 @@ class ProbeRow:
     defeaters=(
         "Whether a false statement is false in itself, or only unusual as text, is separated from the "
         "model by its own log-probability but not by a second model reading the same words.",
+        "Random weights are not among the nulls, and only linear probes are tried.",
         "The chosen facts are simple and about public knowledge.",
         "The positive control is a planted direction, which is easier to read than a learned one.",
     ),
@@ -94,8 +95,8 @@ class TruthProbe:
     from the false. Each topic is predicted by a probe that never saw it. The layer is chosen
     on topics that are then not used for the verdict. The claim holds if the probe beats, by the whole
     of its interval, the least AUROC that counts and the 95th percentile of random directions and of
-    probes on shuffled labels, on affirmative and on negated statements alone as well, and if it beats
-    what the statement's log-probability and polarity give away, and what its words do.
+    probes on shuffled labels, on affirmative and on negated statements alone as well, and if it beats,
+    within each polarity, what the statement's log-probability gives away, and what its words do.
     """
 
     facts_per_topic: Annotated[
@@ -118,7 +119,7 @@ class TruthProbe:
         Field(
             min_length=1, description="sizes of the planted directions, as shares of the residual"
         ),
-    ] = (0.02, 0.04)
+    ] = (0.01, 0.02)
 
     def __post_init__(self) -> None:
         both = set(self.selection_topics) & set(self.test_topics)

@@ -322,7 +322,8 @@ def test_a_thousand_null_audits_keep_the_error_budget(monkeypatch: pytest.Monkey
     rate, levels = null_audits(primary=True)
     assert rate <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / N_AUDITS)
     assert rate > 0.02  # it does decide: the simulation is not empty
-    assert min(levels) == 0.95 + 0.05 * (1 - 1 / (N_CHECKS - 1)) or 0.99 in levels
+    assert min(levels) >= 0.9875 - 1e-9
+    assert 0.99 in levels
     uncorrected, levels = null_audits(primary=False)
     assert uncorrected > 0.15  # what the correction is for
     assert levels == {0.95}

@@ -17,4 +17,4 @@ def adds_up(prompt: Prompt, continuation: str) -> float:
 
 
 def test_it_keeps_the_contract() -> None:
-    check_contract(Sway(n_sums=40), FakeSubject(logprob=adds_up))
+    check_contract(Sway(n_sums=30), FakeSubject(logprob=adds_up))

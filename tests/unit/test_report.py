@@ -1,0 +1,144 @@
+"""The report as data, and what a verifier derives again of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import bundle_fixture as made
+import pytest
+
+from auditkit.bundle import Bundle, CheckRecord, open_bundle
+from auditkit.canonical import canonical
+from auditkit.checks import load_check
+from auditkit.errors import PlanError, VerificationError
+from auditkit.model import Arm, Observations, SubjectInfo
+from auditkit.report import N_SHOWN, recompute
+from auditkit.schemas import validate
+from auditkit.verify import verify_bundle
+
+
+@pytest.fixture(autouse=True)
+def _coins(monkeypatch: pytest.MonkeyPatch) -> None:
+    made.register(monkeypatch)
+
+
+@pytest.fixture
+def bundle() -> Bundle:
+    return made.contents()
+
+
+def test_a_report_is_valid_and_says_what_it_rests_on(bundle: Bundle) -> None:
+    report = recompute(bundle)
+    validate(report, "report", "report.json")
+    (check,) = report["checks"]
+    assert report["outcomes"]["PASSED"] == 1
+    assert report["plan"]["sha256"] == bundle.plan["sha256"]
+    assert [s["subject"]["name"] for s in check["subjects"]] == ["target", "liar", "twin"]
+    assert check["power"]["upper"] == 1
+    assert len(check["samples"]) == N_SHOWN
+    assert {s["subject"] for s in check["samples"]} == {"target"}
+
+
+def test_the_same_evidence_gives_the_same_report(bundle: Bundle) -> None:
+    assert recompute(bundle) == recompute(bundle)
+    assert recompute(bundle) != recompute(made.contents(seed=8))
+
+
+def test_shown_samples_are_drawn_by_the_seed() -> None:
+    def shown(seed: int) -> list[str]:
+        return [s["sample_id"] for s in recompute(made.contents(seed))["checks"][0]["samples"]]
+
+    assert shown(7) == shown(7)
+    assert any(shown(seed) != shown(7) for seed in range(8, 12))
+
+
+def test_small_models_and_what_was_not_concluded_are_limits(bundle: Bundle) -> None:
+    limits = recompute(bundle)["limits"]
+    assert "test the pipeline" in limits[0]
+    silent = replace(
+        bundle, evidence={made.CHECK: CheckRecord(check=made.CHECK, not_assessed=("x", "No."))}
+    )
+    report = recompute(silent)
+    assert report["outcomes"]["NOT_ASSESSED"] == 1
+    assert report["limits"][-1] == f"{made.CHECK} reached no conclusion: No."
+
+
+@pytest.mark.parametrize(("resumed", "said"), [(1, "once"), (3, "3 times")])
+def test_an_interruption_is_a_deviation(bundle: Bundle, resumed: int, said: str) -> None:
+    assert recompute(bundle)["deviations"] == []
+    cut = replace(bundle, environment={**bundle.environment, "resumed": resumed})
+    assert said in recompute(cut)["deviations"][0]
+
+
+def with_subjects(bundle: Bundle, change: Callable[[list[Observations]], object]) -> Bundle:
+    subjects = list(bundle.evidence[made.CHECK].subjects)
+    change(subjects)
+    record = CheckRecord(check=made.CHECK, subjects=tuple(subjects))
+    return replace(bundle, evidence={made.CHECK: record})
+
+
+def relabel(subjects: list[Observations], i: int, **changes: Any) -> None:
+    old = subjects[i].subject
+    fields = {"name": old.name, "arm": old.arm, "description": old.description, **changes}
+    subjects[i] = replace(subjects[i], subject=SubjectInfo(**fields))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.pop(1),  # the control that was missed
+        lambda s: s.pop(2),  # the control that was flagged
+        lambda s: s.pop(0),
+        lambda s: s.reverse(),
+        lambda s: relabel(s, 1, arm=Arm.NEGATIVE_CONTROL),
+        lambda s: relabel(s, 2, name="other"),
+        lambda s: relabel(s, 1, description="A far better liar."),
+    ],
+)
+def test_an_auditor_cannot_leave_out_or_rename_a_control(
+    bundle: Bundle, change: Callable[[list[Observations]], object]
+) -> None:
+    with pytest.raises(VerificationError) as caught:
+        recompute(with_subjects(bundle, change))
+    assert caught.value.code == "subjects-not-planned"
+
+
+def bundle_coin() -> Any:
+    """The class that the registry gives, whatever name its module was imported under."""
+    return load_check(made.CHECK)
+
+
+def test_a_signed_bundle_without_its_inconvenient_control_does_not_verify(
+    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an auditor would make it who changed the program that derives the report."""
+    signer = made.make_signer(tmp_path)
+    with monkeypatch.context() as patch:
+        controls = made.Coin().controls(7)[1:]
+        patch.setattr(bundle_coin(), "controls", lambda self, seed: controls)
+        made.make_bundle(tmp_path / "bundle", signer, with_subjects(bundle, lambda s: s.pop(1)))
+    with pytest.raises(VerificationError) as caught:
+        verify_bundle(tmp_path / "bundle", tmp_path / "auditor.pub.pem")
+    assert caught.value.code == "subjects-not-planned"
+
+
+def test_evidence_of_other_samples_is_refused(bundle: Bundle) -> None:
+    other = made.contents(seed=8).evidence
+    with pytest.raises(VerificationError) as caught:
+        recompute(replace(bundle, evidence=other))
+    assert caught.value.code == "samples-not-planned"
+
+
+def test_an_open_plan_has_no_report(bundle: Bundle) -> None:
+    with pytest.raises(VerificationError, match="a locked plan"):
+        recompute(replace(bundle, plan=bundle.plan["plan"]))
+    with pytest.raises(PlanError, match="was changed"):
+        recompute(replace(bundle, plan={**bundle.plan, "locked_at": "2027-01-01T00:00:00Z"}))
+
+
+def test_writing_and_reading_changes_nothing(tmp_path: Path, bundle: Bundle) -> None:
+    folder = made.make_bundle(tmp_path / "b", made.make_signer(tmp_path), bundle)
+    assert canonical(recompute(open_bundle(folder))) == canonical(recompute(bundle))
