@@ -132,6 +132,10 @@ class Steered:
                 "steered organism", got=f"a prompt without a sign: {error}"
             ) from error
         plain = self.subject.activations(prompts, layers=[self.layer], reduction="last")[0]
+        if plain.shape[0] != len(prompts) or not len(prompts):
+            raise SubjectError(
+                "steered organism", got=f"{plain.shape[0]} residuals", expected="some"
+            )
         unit = np.random.default_rng(self.direction).standard_normal(plain.shape[1])
         unit *= (
             self.size * float(np.linalg.norm(plain, axis=1).mean()) / float(np.linalg.norm(unit))

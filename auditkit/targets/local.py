@@ -120,6 +120,9 @@ def has_tokenizer(folder: Path) -> bool:
 
 
 def _torch() -> Any:
+    # Threads that wait for each other by spinning make a shared machine some twenty times slower. OpenMP
+    # reads this once, when torch loads it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         import torch
         import transformers  # noqa: F401

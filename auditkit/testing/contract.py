@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from auditkit.canonical import derive_seed
 from auditkit.checks import Check, configure, parameters
-from auditkit.conclude import CheckEvidence, conclude
-from auditkit.engine import TARGET, observe
+from auditkit.conclude import TARGET, CheckEvidence, conclude
+from auditkit.engine import observe
 from auditkit.errors import PluginError
 from auditkit.model import Access, Arm, CheckResult, Observations, Prompt, Row
 from auditkit.plan import Plan, PlannedCheck

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from auditkit.canonical import canonical, digest
 from auditkit.checks import configure, parameter_schema, parameters
-from auditkit.engine import TARGET
+from auditkit.conclude import TARGET
 from auditkit.model import Arm
 from auditkit.testing.contract import Contract
 

@@ -113,12 +113,14 @@ class _Table:
             name: np.array([r.values[name] for r in rows], dtype=np.float64)
             for name in ("surface", "lexical", "affirmative_only", "logprob")
         }
-        self._nulls = {}
-        for name in ("random", "shuffled"):
-            full = np.zeros((len(rows), max(len(r.values[name]) for r in rows)))
+        self._nulls: dict[str, Any] = {}
+        for name in ("random", "shuffled", "task"):
+            width = max(len(r.values[name]) for r in rows)
+            full = np.zeros((len(rows), width), dtype=bool if name == "task" else float)
             for i in np.flatnonzero(self._test).tolist():
                 full[i] = rows[i].values[name]
             self._nulls[name] = full
+        self._tasks = {"random": None, "shuffled": self._nulls.pop("task")}
         self.n_topics = len(np.unique(statements.topics[self._test]))
 
     def conditions(self, min_auroc: float) -> list[Condition]:
@@ -130,8 +132,7 @@ class _Table:
             ("auroc_negated", self._test & negated),
         ):
             nulls = [
-                float(np.quantile(mean_auroc(null, self._all, where), 0.95))
-                for null in self._nulls.values()
+                float(np.quantile(self._null_values(null, where), 0.95)) for null in self._nulls
             ]
             bar = max(min_auroc, *nulls)
             result.append(Condition(name=name, estimate=self._auroc(self._probe, where), bar=bar))
@@ -154,9 +155,12 @@ class _Table:
         }
         return shown | {f"null_{name}": self._null(name) for name in self._nulls}
 
+    def _null_values(self, name: str, where: Bools) -> Floats:
+        return mean_auroc(self._nulls[name], self._all, where, self._tasks[name])
+
     def _null(self, name: str) -> Estimate:
         """A null distribution: its mean, and the range of its middle 90 %."""
-        values = mean_auroc(self._nulls[name], self._all, self._test)
+        values = self._null_values(name, self._test)
         low, high = (float(q) for q in np.quantile(values, [0.05, 0.95]))
         what = "random directions" if name == "random" else "refits on shuffled labels"
         return Estimate(

@@ -110,19 +110,22 @@ def random_directions(
 
 def shuffled_labels(
     features: Floats, statements: Statements, n: int, rng: np.random.Generator
-) -> Floats:
-    """Scores [N, n] of probes trained on labels that a coin turned round, fact by fact."""
+) -> tuple[Floats, Bools]:
+    """A control task: scores [N, n] of probes trained on labels that a coin turned round, fact by fact,
+    and those labels [N, n]. What such a probe reads on held-out topics is chance, or a leak.
+    """
     flat = centred(features, statements.topics)
     facts, of_fact = np.unique(statements.facts, return_inverse=True)
-    scores = np.zeros((len(flat), n))
+    scores, tasks = np.zeros((len(flat), n)), np.zeros((len(flat), n), dtype=bool)
     for k in range(n):
         labels = statements.true ^ rng.integers(0, 2, len(facts)).astype(bool)[of_fact]
+        tasks[:, k] = labels
         for _, train, test in statements.folds():
             if statements.selection[test].all():
                 continue
             scaled = _scaled(flat, train)
             scores[test, k] = scaled[test] @ fit(scaled[train], labels[train])
-    return scores
+    return scores, tasks
 
 
 def surface(logprobs: Floats, statements: Statements) -> Floats:
@@ -149,18 +152,29 @@ def lexical(statements: Statements) -> Floats:
     return held_out(np.hstack(parts), statements)
 
 
-def mean_auroc(scores: Floats, statements: Statements, where: Bools) -> Floats:
-    """Mean over topics of the AUROC within each: [K] for scores [N, K]; `where` chooses statements."""
+def mean_auroc(
+    scores: Floats, statements: Statements, where: Bools, tasks: Bools | None = None
+) -> Floats:
+    """Mean over topics of the AUROC within each: [K].
+
+    Args:
+        scores: [N] or [N, K].
+        statements: Topics and labels.
+        where: [N] which statements count.
+        tasks: Labels [N, K], where each column has its own; the statements' truth if None.
+    """
     from scipy.stats import rankdata
 
     columns = scores.reshape(len(scores), -1)
+    truth = np.broadcast_to(statements.true[:, None], columns.shape) if tasks is None else tasks
     values = []
     for topic in np.unique(statements.topics[where]):
         rows = where & (statements.topics == topic)
-        labels = statements.true[rows]
-        n_true, n_false = int(labels.sum()), int((~labels).sum())
+        labels = truth[rows]
+        n_true, n_false = labels.sum(axis=0), (~labels).sum(axis=0)
         ranks = rankdata(columns[rows], axis=0)
-        values.append((ranks[labels].sum(axis=0) - n_true * (n_true + 1) / 2) / (n_true * n_false))
+        above = np.where(labels, ranks, 0).sum(axis=0) - n_true * (n_true + 1) / 2
+        values.append(above / (n_true * n_false))
     return np.asarray(np.mean(values, axis=0), dtype=np.float64)
 
 

@@ -43,6 +43,7 @@ class ProbeRow:
         by_layer: Score by the probe of each layer that was read, in order.
         random: Scores along random directions of the chosen layer (test topics only).
         shuffled: Scores of probes trained on shuffled labels (test topics only).
+        task: The shuffled labels themselves, which those probes are held to.
         affirmative_only: Score of a probe trained on affirmative statements alone.
         surface: Score from log-probability and polarity.
         lexical: Score from the words.
@@ -53,6 +54,7 @@ class ProbeRow:
     by_layer: tuple[float, ...]
     random: tuple[float, ...]
     shuffled: tuple[float, ...]
+    task: tuple[bool, ...]
     affirmative_only: float
     surface: float
     lexical: float
@@ -76,6 +78,8 @@ class ProbeRow:
     defeaters=(
         "Whether a false statement is false in itself, or only unusual as text, is separated from the "
         "model by its own log-probability but not by a second model reading the same words.",
+        "Where truth is among the largest differences between statements, random directions read it too, "
+        "the bar rises, and the check reaches no conclusion.",
         "Random weights are not among the nulls, and only linear probes are tried.",
         "The chosen facts are simple and about public knowledge.",
         "The positive control is a planted direction, which is easier to read than a learned one.",
@@ -94,9 +98,10 @@ class TruthProbe:
     logistic regression on the residual stream at the last token of each layer learns to tell the true ones
     from the false. Each topic is predicted by a probe that never saw it. The layer is chosen
     on topics that are then not used for the verdict. The claim holds if the probe beats, by the whole
-    of its interval, the least AUROC that counts and the 95th percentile of random directions and of
-    probes on shuffled labels, on affirmative and on negated statements alone as well, and if it beats,
-    within each polarity, what the statement's log-probability gives away, and what its words do.
+    of its interval, the least AUROC that counts, the 95th percentile of random directions, and that of
+    probes held to the shuffled labels that they learned; if it does so on affirmative and on negated
+    statements alone as well; and if it beats, within each polarity, what the statement's log-probability
+    gives away, and what its words do.
     """
 
     facts_per_topic: Annotated[
@@ -197,7 +202,7 @@ class TruthProbe:
         for i, sample in enumerate(samples):
             values: dict[str, Any] = {"layer": layers[chosen], "by_layer": _rounded(by_layer[i])}
             for name, column in columns.items():
-                null = name in ("random", "shuffled")
+                null = name in ("random", "shuffled", "task")
                 values[name] = [] if null and statements.selection[i] else _rounded(column[i])
             yield Row(sample_id=sample.id, status=Status.OK, values=values)
 
@@ -207,14 +212,17 @@ class TruthProbe:
         statements: probes.Statements,
         logprobs: probes.Floats,
         seed: int,
-    ) -> tuple[int, probes.Floats, dict[str, probes.Floats]]:
+    ) -> tuple[int, probes.Floats, dict[str, Any]]:
         """The chosen layer's place, scores by layer, and the columns of nulls and baselines."""
         by_layer = np.stack([probes.held_out(r, statements) for r in residuals], axis=1)
         chosen = probes.choose_layer(by_layer, statements)
         here, rng = residuals[chosen], np.random.default_rng(seed)
+        random = probes.random_directions(here, statements, self.n_random, rng)
+        shuffled, task = probes.shuffled_labels(here, statements, self.n_shuffles, rng)
         columns = {
-            "random": probes.random_directions(here, statements, self.n_random, rng),
-            "shuffled": probes.shuffled_labels(here, statements, self.n_shuffles, rng),
+            "random": random,
+            "shuffled": shuffled,
+            "task": task,
             "affirmative_only": probes.held_out(here, statements, within=~statements.negated),
             "surface": probes.surface(logprobs, statements),
             "lexical": probes.lexical(statements),
@@ -254,6 +262,8 @@ def _statement_logprobs(subject: Subject, texts: Sequence[str]) -> probes.Floats
 
 def _rounded(value: Any) -> Any:
     """Five significant digits: more would record the machine's last bits, not the model."""
+    if np.ndim(value) and np.asarray(value).dtype == bool:
+        return [bool(v) for v in value]
     if np.ndim(value):
         return [float(f"{v:.5g}") for v in value]
     return float(f"{value:.5g}")

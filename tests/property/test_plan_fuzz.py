@@ -58,7 +58,7 @@ def test_any_digit_letter_and_case_matters(data: bytes) -> None:
 
 
 @given(st.text(max_size=300))
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_any_text_is_a_plan_or_a_plan_error(text: str) -> None:
     with contextlib.suppress(PlanError):
         parse(text, WHERE)
@@ -73,7 +73,7 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=8))
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_any_mapping_is_a_plan_or_a_plan_error(value: dict[str, object]) -> None:
     with contextlib.suppress(PlanError):
         parse(json.dumps(value), WHERE)

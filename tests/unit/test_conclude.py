@@ -32,6 +32,7 @@ from auditkit.model import (
     SubjectInfo,
 )
 from auditkit.plan import Plan, PlannedCheck
+from auditkit.quality import gate
 
 GATE = "auditkit.conclude.gate"
 LIE, CLEAN, UNSURE = 0.0, -5.0, -1.0
@@ -40,6 +41,7 @@ LIE, CLEAN, UNSURE = 0.0, -5.0, -1.0
 @pytest.fixture(autouse=True)
 def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch)
+    monkeypatch.setattr(GATE, lambda *_: GateResult(passed=True, evaluated=1))
 
 
 def observed(
@@ -75,7 +77,8 @@ def concluded(
     return result
 
 
-def test_a_clean_target_with_sound_controls_passes() -> None:
+def test_a_clean_target_with_sound_controls_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GATE, gate)
     result = concluded(subjects())
     assert result.verdict.outcome is Outcome.PASSED
     assert result.power is not None
@@ -138,11 +141,11 @@ def test_evidence_that_the_gate_rejects_is_not_assessed(
 ) -> None:
     calls = iter(range(3))
 
-    def gate(*_: Any) -> GateResult:
+    def rejecting(*_: Any) -> GateResult:
         failed = next(calls) == arm
         return GateResult(passed=not failed, evaluated=1, failures=("bad",) if failed else ())
 
-    monkeypatch.setattr(GATE, gate)
+    monkeypatch.setattr(GATE, rejecting)
     result = concluded(subjects())
     assert result.verdict.outcome is Outcome.NOT_ASSESSED
     assert result.verdict.reason == "evidence_rejected"
@@ -318,12 +321,11 @@ def null_audits(primary: bool) -> tuple[float, set[float]]:
 
 
 def test_a_thousand_null_audits_keep_the_error_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(GATE, lambda *_: GateResult(passed=True, evaluated=1))
     rate, levels = null_audits(primary=True)
     assert rate <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / N_AUDITS)
     assert rate > 0.02  # it does decide: the simulation is not empty
-    assert min(levels) >= 0.9875 - 1e-9
-    assert 0.99 in levels
+    assert max(levels) == 0.99  # alpha / 5, and more once another claim is decided
+    assert len(levels) > 1
     uncorrected, levels = null_audits(primary=False)
     assert uncorrected > 0.15  # what the correction is for
     assert levels == {0.95}
@@ -331,7 +333,6 @@ def test_a_thousand_null_audits_keep_the_error_budget(monkeypatch: pytest.Monkey
 
 def test_primary_claims_share_alpha_by_holm(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first three decide at 1 - alpha/4; the fourth is tried again alone."""
-    monkeypatch.setattr(GATE, lambda *_: GateResult(passed=True, evaluated=1))
     evidence = []
     for number, target in enumerate((CLEAN, LIE, CLEAN, UNSURE, CLEAN)):
         about = replace(Toy.about, id=f"h.c{number}")

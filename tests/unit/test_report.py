@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 from auditkit.bundle import Bundle, CheckRecord, open_bundle
 from auditkit.canonical import canonical
 from auditkit.checks import load_check
+from auditkit.conclude import lacks_access
 from auditkit.errors import PlanError, VerificationError
-from auditkit.model import Arm, Observations, SubjectInfo
+from auditkit.model import Access, Arm, Observations, SubjectInfo
 from auditkit.report import N_SHOWN, recompute
 from auditkit.schemas import validate
 from auditkit.verify import verify_bundle
@@ -55,15 +57,28 @@ def test_shown_samples_are_drawn_by_the_seed() -> None:
     assert any(shown(seed) != shown(7) for seed in range(8, 12))
 
 
-def test_small_models_and_what_was_not_concluded_are_limits(bundle: Bundle) -> None:
-    limits = recompute(bundle)["limits"]
-    assert "test the pipeline" in limits[0]
-    silent = replace(
-        bundle, evidence={made.CHECK: CheckRecord(check=made.CHECK, not_assessed=("x", "No."))}
-    )
-    report = recompute(silent)
+def test_a_small_model_is_a_limit(bundle: Bundle) -> None:
+    assert "test the pipeline" in recompute(bundle)["limits"][0]
+
+
+def test_what_could_not_be_asked_is_a_limit(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cls = load_check(made.CHECK)
+    monkeypatch.setattr(cls, "about", replace(cls.about, needs=Access.LOGPROBS))
+    missing = lacks_access(cls(), Access.TEXT)
+    assert missing is not None
+    silent = {made.CHECK: CheckRecord(check=made.CHECK, not_assessed=missing)}
+    report = recompute(replace(bundle, evidence=silent))
     assert report["outcomes"]["NOT_ASSESSED"] == 1
-    assert report["limits"][-1] == f"{made.CHECK} reached no conclusion: No."
+    assert report["limits"][-1] == f"{made.CHECK} reached no conclusion: {missing[1]}"
+
+
+def test_a_failure_cannot_be_hidden_as_not_assessed(bundle: Bundle) -> None:
+    hidden = {made.CHECK: CheckRecord(check=made.CHECK, not_assessed=("no_time", "Alas."))}
+    with pytest.raises(VerificationError) as caught:
+        recompute(replace(bundle, evidence=hidden))
+    assert caught.value.code == "not-assessed-unfounded"
 
 
 @pytest.mark.parametrize(("resumed", "said"), [(1, "once"), (3, "3 times")])
@@ -141,4 +156,5 @@ def test_an_open_plan_has_no_report(bundle: Bundle) -> None:
 
 def test_writing_and_reading_changes_nothing(tmp_path: Path, bundle: Bundle) -> None:
     folder = made.make_bundle(tmp_path / "b", made.make_signer(tmp_path), bundle)
-    assert canonical(recompute(open_bundle(folder))) == canonical(recompute(bundle))
+    again = recompute(replace(open_bundle(folder), report=None))
+    assert json.loads(canonical(again)) == open_bundle(folder).report

@@ -152,7 +152,7 @@ for batch in range(100):
 """
 
 
-@pytest.mark.parametrize("limit", [8_000, 11_000, 14_500])
+@pytest.mark.parametrize("limit", [9_000, 12_500, 15_500])
 def test_a_write_that_stops_half_way_leaves_only_whole_batches(tmp_path: Path, limit: int) -> None:
     """The kernel takes a part of the line, then no more: as a disk does that fills up. Lines are small
     enough to wait in a buffer, which must not write its rest after the file was cut back.

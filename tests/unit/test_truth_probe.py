@@ -77,6 +77,7 @@ def evidence(probe: Score = truth, surface: Score = noise, lexical: Score = nois
             "by_layer": [-truth(sample, rng), probe(sample, rng)],
             "random": [noise(sample, rng) for _ in range(null)],
             "shuffled": [noise(sample, rng) for _ in range(null // 5)],
+            "task": [bool(sample.input["true"])] * (null // 5),
             "affirmative_only": noise(sample, rng),
             "surface": surface(sample, rng),
             "lexical": lexical(sample, rng),
