@@ -19,18 +19,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.canonical import digest, file_sha256
+from auditkit.errors import MissingTool
 
 LIMIT_BYTES = 4 * 2**30
 _LOG = logging.getLogger(__name__)
 
 
 def default_folder() -> Path:
-    """``AUDITKIT_CACHE``, or auditkit's folder in the user's cache."""
+    """``AUDITKIT_CACHE``, or auditkit's folder in the user's cache.
+
+    Raises:
+        MissingTool: Without the `run` extra.
+    """
     chosen = os.environ.get("AUDITKIT_CACHE")
     if chosen:
         return Path(chosen).expanduser()
-    import platformdirs
-
+    try:
+        import platformdirs
+    except ImportError as error:
+        raise MissingTool(
+            "the result cache's folder",
+            got=f"no module {error.name}",
+            expected="the `run` extra",
+            next_step="pip install 'auditkit[run]'",
+        ) from error
     return Path(platformdirs.user_cache_dir("auditkit"))
 
 

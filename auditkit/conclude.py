@@ -7,7 +7,7 @@ here, not by the check: a plugin can't pass a target whose controls went wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditkit.canonical import derive_seed
 from auditkit.checks import Check
@@ -33,6 +33,9 @@ from auditkit.statistics.multiplicity import step_down
 from auditkit.statistics.proportions import clopper_pearson
 
 _ORDER = list(Access)
+_BLIND = SubjectInfo(name="subject", arm=Arm.TARGET, description="")
+"""What `judge` is told of whose evidence it sees: nothing, so that it can't favour an arm."""
+
 TARGET = SubjectInfo(name="target", arm=Arm.TARGET, description="The audited model as supplied.")
 
 
@@ -125,8 +128,8 @@ class _Judge:
         check = self._evidence.check
         finding = None
         if gated.passed and observed.usable():
-            seed = derive_seed(self._plan.seed, check.about.id, "judge", observed.subject.name)
-            finding = _judged(check, observed, level, seed)
+            seed = derive_seed(self._plan.seed, check.about.id, "judge")
+            finding = _judged(check, replace(observed, subject=_BLIND), level, seed)
         return SubjectResult(
             subject=observed.subject, statuses=observed.statuses(), gate=gated, finding=finding
         )
@@ -172,11 +175,12 @@ def _judged(check: Check, observed: Observations, level: float, seed: int) -> Fi
             got="a bare number, or a detection that is none",
             expected="a Detection, and estimates with their intervals",
         )
-    if finding.detection is not Detection.UNDETERMINED and not finding.estimates:
+    decided = finding.detection is not Detection.UNDETERMINED
+    if decided and not any(e.level >= level - 1e-9 for e in finding.estimates.values()):
         raise PluginError(
             f"check {check.about.id}: judge",
-            got="a decision without a number",
-            expected="estimates",
+            got="a decision without a number at the level asked for",
+            expected=f"an estimate at confidence level {level:g} or above",
         )
     return finding
 

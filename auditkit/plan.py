@@ -86,8 +86,8 @@ class Plan:
     target: Annotated[str, Field(max_length=4_000)] = ""
     target_digest: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    max_unusable: Annotated[float, Field(ge=0, lt=0.5)] = 0.05
+    alpha: Annotated[float, Field(gt=0, le=0.1)] = 0.05
+    max_unusable: Annotated[float, Field(ge=0, le=0.1)] = 0.05
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: Annotated[str, Field(pattern=r"^[a-z]+(:\d+)?$")] = "cpu"
     threads: Annotated[int, Field(ge=1, le=1024)] = 2

@@ -103,7 +103,24 @@ class Encoder:
                 got=str(error) or type(error).__name__,
                 expected="a template for these turns",
             ) from error
+        if not _holds(str(rendered), [turn.text for turn in prompt.turns]):
+            raise SubjectError(
+                "chat template",
+                got="a rendering that leaves out or reorders what was to be said",
+                expected="every turn's text, in order: the template is the audited party's file",
+            )
         return str(rendered)
+
+
+def _holds(rendered: str, texts: Sequence[str]) -> bool:
+    """Whether all texts stand in a rendering, one after the other."""
+    place = 0
+    for text in texts:
+        found = rendered.find(text.strip(), place)
+        if found < 0:
+            return False
+        place = found + len(text.strip())
+    return True
 
 
 def plain_chat(prompt: Prompt) -> str:

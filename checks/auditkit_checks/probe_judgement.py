@@ -17,8 +17,8 @@ from auditkit.statistics.ranking import auroc, stratified_auroc
 from auditkit.statistics.weighted import auroc_of
 from auditkit_checks.probes import Bools, Floats, Statements, choose_layer, mean_auroc
 
-N_CONDITIONS = 5
-"""Overall, affirmative, negated, above the surface, above the words."""
+N_CONDITIONS = 7
+"""AUROC overall, affirmative, negated; gain over the surface and over the words, by polarity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +137,10 @@ class _Table:
             bar = max(min_auroc, *nulls)
             result.append(Condition(name=name, estimate=self._auroc(self._probe, where), bar=bar))
         for name in ("surface", "lexical"):
-            gain = self._gain(self._columns[name])
-            result.append(Condition(name=f"auroc_gain_over_{name}", estimate=gain, bar=0.0))
+            for polarity, where in (("affirmative", ~negated), ("negated", negated)):
+                gain = self._gain(self._columns[name], self._test & where)
+                label = f"auroc_gain_over_{name}_{polarity}"
+                result.append(Condition(name=label, estimate=gain, bar=0.0))
         return result
 
     def others(self) -> dict[str, Estimate]:
@@ -181,19 +183,13 @@ class _Table:
             self._resampling,
         )
 
-    def _gain(self, baseline: Floats) -> Estimate:
-        """Mean over topics and polarities of the probe's AUROC minus the baseline's.
-
-        Within one polarity, so that neither is charged for an offset between the two. Facts are
-        resampled within topics.
-        """
-        test = self._test
+    def _gain(self, baseline: Floats, test: Bools) -> Estimate:
+        """Mean over topics of the probe's AUROC minus the baseline's; facts are resampled in topics."""
         topics, labels = self._all.topics[test], self._all.true[test]
         probe, other = self._probe[test], baseline[test]
         parts: list[tuple[Any, Any, Any]] = []
-        cells = np.char.add(topics, np.where(self._all.negated[test], "-", "+"))
-        for cell in np.unique(cells):
-            rows = np.flatnonzero(cells == cell)
+        for topic in np.unique(topics):
+            rows = np.flatnonzero(topics == topic)
             pair = auroc_of(probe[rows], labels[rows]), auroc_of(other[rows], labels[rows])
             parts.append((rows, *pair))
 

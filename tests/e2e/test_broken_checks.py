@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from auditkit_checks.facts import load_facts
+from auditkit_checks.knowledge_gap import KnowledgeGap
+from auditkit_checks.truth_probe import TruthProbe
 
 from auditkit.conclude import conclude
 from auditkit.engine import observe
@@ -18,9 +21,6 @@ from auditkit.plan import Plan, PlannedCheck
 from auditkit.store import Store
 from auditkit.targets import Subject
 from auditkit.testing import FakeSubject, Muted, hashed_logprob
-from auditkit_checks.facts import load_facts
-from auditkit_checks.knowledge_gap import KnowledgeGap
-from auditkit_checks.truth_probe import TruthProbe
 
 GAP = PlannedCheck(
     id="deception.knowledge_gap", params={"n_items": 160, "n_pressures": 2, "n_honest": 2}
@@ -54,7 +54,7 @@ FACTS = {q: f.object for f in load_facts().facts for q in load_facts().questions
 
 
 def target() -> FakeSubject:
-    return FakeSubject(logprob=knowing, trait=lambda text: 1.0 if TRUE.get(text) else -1.0)
+    return FakeSubject(logprob=knowing, trait=lambda text: 3.0 if TRUE.get(text) else -3.0)
 
 
 def audited(planned: PlannedCheck, subject: Any, folder: Path) -> CheckResult:
@@ -123,7 +123,7 @@ def test_a_probe_on_shuffled_labels_passes_nobody(
     "mute",
     [
         lambda text: 0.0,  # nothing to read
-        lambda text: 1.0 if len(text) % 2 else -1.0,  # something else to read
+        lambda text: 3.0 if len(text) % 2 else -3.0,  # something else to read
     ],
 )
 def test_a_subject_that_knows_no_truth_does_not_pass_the_probe(

@@ -41,6 +41,7 @@ def auditkit(*words: object) -> subprocess.CompletedProcess[str]:
     code = "from auditkit.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, words)],
+        check=False,
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},

@@ -33,7 +33,7 @@ ABOUT: dict[str, Any] = {
 
 
 @pytest.fixture
-def _entries(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def entries(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def install(*entries: Any) -> None:
         monkeypatch.setattr("auditkit.checks.entry_points", lambda group: entries)
 
@@ -51,32 +51,32 @@ def test_an_unknown_check_names_those_there_are() -> None:
         load_check("no.such")
 
 
-def test_two_packages_with_one_id_stop_everything(_entries: Any) -> None:
-    _entries(EntryPoint("a.b", "one:A", "g"), EntryPoint("a.b", "two:B", "g"))
+def test_two_packages_with_one_id_stop_everything(entries: Any) -> None:
+    entries(EntryPoint("a.b", "one:A", "g"), EntryPoint("a.b", "two:B", "g"))
     with pytest.raises(PluginError, match="one:A and two:B"):
         registry()
 
 
-def test_one_package_found_twice_is_one(_entries: Any) -> None:
-    _entries(EntryPoint("a.b", "one:A", "g"), EntryPoint("a.b", "one:A", "g"))
+def test_one_package_found_twice_is_one(entries: Any) -> None:
+    entries(EntryPoint("a.b", "one:A", "g"), EntryPoint("a.b", "one:A", "g"))
     assert list(registry()) == ["a.b"]
 
 
 @pytest.mark.parametrize(
     "value", ["no_such_module:X", "math:no_such_name", "math:pi", "test_engine:Toy"]
 )
-def test_a_plugin_that_does_not_load_stops_the_run(_entries: Any, value: str) -> None:
+def test_a_plugin_that_does_not_load_stops_the_run(entries: Any, value: str) -> None:
     """The last one loads, and says that it is another check."""
-    _entries(EntryPoint("a.b", value, "g"))
+    entries(EntryPoint("a.b", value, "g"))
     with pytest.raises(PluginError, match=r"check a\.b"):
         load_check("a.b")
 
 
-def test_a_plugin_that_raises_on_import_is_named(_entries: Any) -> None:
+def test_a_plugin_that_raises_on_import_is_named(entries: Any) -> None:
     def load() -> None:
         raise RuntimeError("no licence")
 
-    _entries(SimpleNamespace(name="a.b", value="p:X", load=load))
+    entries(SimpleNamespace(name="a.b", value="p:X", load=load))
     with pytest.raises(PluginError, match="no licence"):
         load_check("a.b")
 

@@ -29,7 +29,7 @@ def estimate(**changes: object) -> Estimate:
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_a_verdict_has_no_truth_value(outcome: Outcome) -> None:
     verdict = Verdict(outcome=outcome, reason="r", explanation="e")
-    with pytest.raises(TypeError, match="compare verdict.outcome"):
+    with pytest.raises(TypeError, match="compare verdict"):
         bool(verdict)
     with pytest.raises(TypeError):
         assert not verdict

@@ -85,7 +85,9 @@ def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
     store = Store(tmp_path / "a.partial")
     code = f"from auditkit.store import *; Store(Path({str(store.folder)!r})).lock()"
     with store.lock():
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
     assert "another run using it" in done.stderr
 
 
@@ -158,7 +160,10 @@ def test_a_write_that_stops_half_way_leaves_only_whole_batches(tmp_path: Path, l
     enough to wait in a buffer, which must not write its rest after the file was cut back.
     """
     done = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path), str(limit)], capture_output=True, text=True
+        [sys.executable, "-c", FULL, str(tmp_path), str(limit)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "finished evidence is kept" in done.stdout, done.stderr
     n_whole = done.returncode
