@@ -18,14 +18,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditkit.bundle import Bundle, check_files, open_bundle, read_manifest, write_contents
+from auditkit.bundle import Bundle, open_bundle, write_contents
 from auditkit.bundle.contents import CheckRecord, write_json
-from auditkit.bundle.statement import rfc3339
+from auditkit.bundle.statement import parse_rfc3339, rfc3339
 from auditkit.canonical import canonical, digest, to_json
 from auditkit.checks import Check
 from auditkit.conclude import CheckEvidence, lacks_access
 from auditkit.engine import Report, observe
-from auditkit.errors import PlanError, StoreError
+from auditkit.errors import PlanError, StoreError, VerificationError
 from auditkit.model import Json, Prompt, Turn
 from auditkit.plan import LockedPlan, Plan, configured, lock, parse
 from auditkit.report import recompute
@@ -33,6 +33,7 @@ from auditkit.signing.keys import Signer
 from auditkit.signing.seal import seal
 from auditkit.store import Store, disk_error
 from auditkit.targets import Subject
+from auditkit.verify import verify_bundle
 
 if TYPE_CHECKING:
     from auditkit.targets.identity import Identity
@@ -107,18 +108,21 @@ def run_audit(order: Order, told: Told) -> Path:
 
 
 def _finished_before(order: Order, identity: Identity) -> Path:
-    """A bundle that is there already stands for this run if it is of the same plan and target."""
+    """A bundle that is there already stands for this run if it verifies and is of the same plan."""
+    from auditkit.render import render_pdf
+
+    there, wrong = None, "a bundle of another plan or target"
     try:
-        check_files(order.out, read_manifest(order.out))
+        verify_bundle(order.out, order.signer.public, render=render_pdf)
         there = parse(open_bundle(order.out).plan_text, "plan.json")
-    except Exception:  # whatever it is, it isn't this audit's bundle
-        there = None
+    except Exception as error:  # whatever it is, it isn't this audit's bundle
+        wrong = str(error).rstrip(".")
     if isinstance(there, LockedPlan) and _same_plan(order.plan, there, identity.digest):
         return order.out
     raise StoreError(
-        str(order.out),
-        got="a folder that is there already, and is not a whole bundle of this plan and target",
-        expected="a folder that isn't there, or this audit's bundle",
+        f"{order.out} is there already, and is not this audit's bundle",
+        got=wrong,
+        expected="a folder that isn't there, or a bundle of this plan and target by this key",
         next_step="choose another --out, or move that folder away",
     )
 
@@ -139,6 +143,7 @@ def _claim_plan(plan: Plan | LockedPlan, target_digest: str, store: Store) -> Lo
             next_step="audit that target, or lock a plan for this one",
         )
     if isinstance(plan, LockedPlan):
+        _check_locked_before(plan)
         ours = lock(plan.plan, target_digest=target_digest, locked_at=plan.locked_at)
         if ours != plan:
             raise PlanError(
@@ -158,6 +163,22 @@ def _claim_plan(plan: Plan | LockedPlan, target_digest: str, store: Store) -> Lo
             next_step="finish that run with its own plan, choose another --out, or remove the folder",
         )
     return kept
+
+
+def _check_locked_before(plan: LockedPlan) -> None:
+    """No bundle could be verified whose plan was locked after its run began."""
+    now = datetime.now(UTC)
+    try:
+        early = parse_rfc3339(plan.locked_at, "locked_at") <= now
+    except VerificationError:
+        early = False
+    if not early:
+        raise PlanError(
+            "locked plan: locked_at",
+            got=plan.locked_at,
+            expected=f"an RFC 3339 time in UTC, not after {rfc3339(now)}",
+            next_step="set this machine's clock right, or lock the plan anew",
+        )
 
 
 def _claim_session(store: Store) -> dict[str, Any]:

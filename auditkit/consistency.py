@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from auditkit.bundle import Bundle
 from auditkit.bundle.contents import INDEX
+from auditkit.bundle.statement import parse_rfc3339, rfc3339
 from auditkit.canonical import digest, root_digest
 from auditkit.errors import PlanError, VerificationError
 from auditkit.model import Json
@@ -54,9 +56,10 @@ def check_plan(bundle: Bundle, predicate: Json) -> LockedPlan:
 
     Raises:
         VerificationError: ``plan-changed``, ``schema``, ``target-mismatch``, ``statement-mismatch``,
-            ``plan-not-followed`` or ``samples-not-planned``.
+            ``times-inconsistent``, ``plan-not-followed`` or ``samples-not-planned``.
     """
     locked = _locked(bundle)
+    _check_times(bundle, locked, predicate)
     plan = locked.plan
     _check_target(bundle, plan)
     if bundle.report["auditkit_version"] != predicate["auditkit_version"]:
@@ -74,6 +77,25 @@ def check_plan(bundle: Bundle, predicate: Json) -> LockedPlan:
     for check in plan.checks:
         _check_samples(bundle, check)
     return locked
+
+
+def _check_times(bundle: Bundle, locked: LockedPlan, predicate: Json) -> None:
+    """Locked, then run, then signed: by the auditor's clock, but in that order."""
+    times = [
+        ("plan.json: locked_at", locked.locked_at),
+        ("environment.json: started_at", bundle.environment["started_at"]),
+        ("environment.json: finished_at", bundle.environment["finished_at"]),
+        ("statement: predicate.signed_at", predicate["signed_at"]),
+    ]
+    moments = [(parse_rfc3339(text, where), where) for where, text in times]
+    for (earlier, before), (later, after) in pairwise(moments):
+        if later < earlier:
+            raise VerificationError(
+                "times-inconsistent",
+                after,
+                got=rfc3339(later),
+                expected=f"not before {before}, {rfc3339(earlier)}",
+            )
 
 
 def mismatch(place: str, got: object, expected: object) -> VerificationError:
@@ -130,7 +152,10 @@ def _check_target(bundle: Bundle, plan: Plan) -> None:
 
 def _check_samples(bundle: Bundle, planned: PlannedCheck) -> None:
     record = bundle.evidence[planned.id]
-    if record.subjects and digest(list(record.samples)) != planned.samples_sha256:
+    if not record.subjects:
+        return
+    found = (len(record.samples), digest(list(record.samples)))
+    if found != (planned.n_samples, planned.samples_sha256):
         raise VerificationError(
             "samples-not-planned",
             f"evidence/{planned.id}/samples.jsonl",

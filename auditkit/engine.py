@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -116,21 +115,40 @@ class _Asked:
     store: Store
 
     def rows(self, target: Subject, control: Control | None, report: Report) -> list[Row]:
-        check_id, size = self.check.about.id, self.check.about.batch or len(self.samples)
-        done = self.store.batches(check_id, self.info.name)
+        check_id, total = self.check.about.id, len(self.samples)
+        batches = self._batches()
+        done = self._kept(batches)
         subject = cache(lambda: control.plant(target) if control else target)
-        for number in range(math.ceil(len(self.samples) / size)):
+        so_far = 0
+        for number, batch in enumerate(batches):
             if number not in done:
-                batch = self.samples[number * size : (number + 1) * size]
                 done[number] = self._ask(subject, batch)
                 self.store.append(check_id, self.info.name, number, done[number])
-            so_far = min((number + 1) * size, len(self.samples))
-            report(
-                Progress(
-                    check=check_id, subject=self.info.name, done=so_far, total=len(self.samples)
-                )
-            )
+            so_far += len(batch)
+            report(Progress(check=check_id, subject=self.info.name, done=so_far, total=total))
         return [row for number in sorted(done) for row in done[number]]
+
+    def _batches(self) -> list[tuple[Sample, ...]]:
+        size = self.check.about.batch or len(self.samples)
+        return [self.samples[i : i + size] for i in range(0, len(self.samples), size)]
+
+    def _kept(self, batches: Sequence[Sequence[Sample]]) -> dict[int, tuple[Row, ...]]:
+        """Finished batches of an interrupted run, held to all that a fresh one is held to."""
+        kept = self.store.batches(self.check.about.id, self.info.name)
+        for number, rows in kept.items():
+            batch = batches[number] if 0 <= number < len(batches) else ()
+            waiting = {s.id for s in batch}
+            asked = {row.sample_id for row in rows}
+            if batch and len(asked) == len(rows) and asked <= waiting:
+                if all(self._validated(row) == row for row in rows):
+                    continue
+            raise StoreError(
+                str(self.store.journal(self.check.about.id, self.info.name)),
+                got=f"batch {number} with rows that this check could not have left",
+                expected=f"batches 0 to {len(batches) - 1}, each with valid rows of its own samples",
+                next_step="restore the file, or remove the .partial folder and run again",
+            )
+        return kept
 
     def _ask(self, subject: Callable[[], Subject], batch: Sequence[Sample]) -> tuple[Row, ...]:
         seed = derive_seed(self.seed, self.check.about.id, "observe")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import auditkit
 from auditkit.canonical import derive_seed, digest, to_json
-from auditkit.checks import Check, parameter_schema, parameters
+from auditkit.checks import Check, parameter_schema, parameters, valid_row
 from auditkit.conclude import TARGET, CheckEvidence, conclude, lacks_access
 from auditkit.errors import VerificationError
-from auditkit.model import Access, CheckResult, Json, Outcome, Row, Sample
+from auditkit.model import Access, CheckResult, Json, Observations, Outcome, Row, Sample, Status
 from auditkit.plan import LockedPlan, PlannedCheck, configured, parse
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def evidence_in(bundle: Bundle, check: Check, planned: PlannedCheck, seed: int) 
     """A check's evidence, once it is that of the planned samples and of every planned subject.
 
     Raises:
-        VerificationError: ``not-assessed-unfounded``, ``subjects-not-planned`` or
-            ``samples-not-planned``.
+        VerificationError: ``not-assessed-unfounded``, ``subjects-not-planned``,
+            ``samples-not-planned`` or ``row-invalid``.
     """
     record = bundle.evidence[check.about.id]
     missing = lacks_access(check, Access(bundle.environment["access"]))
@@ -120,14 +120,7 @@ def evidence_in(bundle: Bundle, check: Check, planned: PlannedCheck, seed: int) 
             got=", ".join(o.subject.name for o in record.subjects),
             expected=f"{', '.join(s.name for s in subjects)}, as the check plants them",
         )
-    planned_samples = digest(list(check.samples(seed)))
-    if planned_samples != planned.samples_sha256:
-        raise VerificationError(
-            "samples-not-planned",
-            f"plan.json: {check.about.id}",
-            got=f"samples of digest {planned.samples_sha256[:16]}…",
-            expected=f"{planned_samples[:16]}…, as the check makes them from parameters and seed",
-        )
+    _check_samples(check, planned, seed)
     if record.subjects and digest(list(record.samples)) != planned.samples_sha256:
         raise VerificationError(
             "samples-not-planned",
@@ -135,12 +128,46 @@ def evidence_in(bundle: Bundle, check: Check, planned: PlannedCheck, seed: int) 
             got="other samples than the plan was locked with",
             expected=f"digest {planned.samples_sha256[:16]}…",
         )
+    for observed in record.subjects:
+        _check_rows(check, observed)
     return CheckEvidence(
         check=check,
         primary=planned.primary,
         subjects=record.subjects,
         not_assessed=record.not_assessed,
     )
+
+
+def _check_samples(check: Check, planned: PlannedCheck, seed: int) -> None:
+    """The planned samples are those that the check makes from parameters and seed."""
+    samples = list(check.samples(seed))
+    if digest(samples) != planned.samples_sha256:
+        raise VerificationError(
+            "samples-not-planned",
+            f"plan.json: {check.about.id}",
+            got=f"samples of digest {planned.samples_sha256[:16]}…",
+            expected=f"{digest(samples)[:16]}…, as the check makes them from parameters and seed",
+        )
+    if len(samples) != planned.n_samples:
+        raise VerificationError(
+            "samples-not-planned",
+            f"plan.json: {check.about.id}: n_samples",
+            got=str(planned.n_samples),
+            expected=f"{len(samples)}, as the check makes them",
+        )
+
+
+def _check_rows(check: Check, observed: Observations) -> None:
+    """What counts as observed is what the check says that an observation is."""
+    for row in observed.rows:
+        wrong = valid_row(check.about.row, row) if row.status is Status.OK else ""
+        if wrong:
+            raise VerificationError(
+                "row-invalid",
+                f"evidence/{check.about.id}/{observed.subject.name}.jsonl: {row.sample_id}",
+                got=wrong[:200],
+                expected=f"values of a {check.about.row.__name__}",
+            )
 
 
 def _check(evidence: CheckEvidence, result: CheckResult, seed: int) -> dict[str, Any]:
@@ -200,18 +227,23 @@ def _exhibit(check: Check, sample: Sample, row: Row) -> list[list[str]]:
 
 
 def _limits(environment: Json, results: Sequence[CheckResult]) -> list[str]:
-    n_parameters = environment["target"].get("n_parameters", 0)
     limits = [
         "The audit saw the model as it was supplied, in the contexts named here; it says nothing about "
         "other contexts, later fine-tuning, or tools that the model may be given.",
         "A model that recognises an audit may behave differently in it. Nothing here rules that out.",
         "A model that withholds abilities on purpose was not searched for, unless a check says so.",
     ]
-    if 0 < n_parameters < SMALL_N_PARAMETERS:
+    n_parameters = environment["target"].get("n_parameters") or 0
+    if n_parameters < SMALL_N_PARAMETERS:
+        size = (
+            f"The target has {n_parameters / 1e6:,.0f} million parameters."
+            if n_parameters > 0
+            else "How many parameters the target has is not known."
+        )
         limits.insert(
             0,
-            f"The target has {n_parameters / 1e6:,.0f} million parameters. Below about one billion the "
-            "deception checks test the pipeline; they are not evidence about deception.",
+            f"{size} Below about one billion the deception checks test the pipeline; they are not "
+            "evidence about deception.",
         )
     for r in results:
         if r.verdict.outcome in (Outcome.INCONCLUSIVE, Outcome.NOT_ASSESSED):

@@ -163,7 +163,11 @@ def _read_line(line: bytes, where: str) -> tuple[int, tuple[Row, ...]]:
         claimed = value.pop("sha256")
         if claimed != sha256(canonical(value)):
             raise ValueError("its digest does not match")
-        return value["batch"], tuple(row_from_json(row) for row in value["rows"])
+        batch, rows = value["batch"], tuple(row_from_json(row) for row in value["rows"])
+        texts = [text for row in rows for text in (row.sample_id, row.reason)]
+        if type(batch) is not int or not all(isinstance(text, str) for text in texts):
+            raise TypeError("no number of a batch, or no row")
+        return batch, rows
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             where,

@@ -15,7 +15,7 @@ from auditkit.targets import Subject
 from auditkit.testing import RULES, Contract, FakeSubject, check_contract, hashed_logprob
 
 SMALL: dict[str, dict[str, Any]] = {
-    "deception.knowledge_gap": {"n_items": 60, "n_pressures": 1, "n_honest": 2, "min_known": 20},
+    "deception.knowledge_gap": {"n_items": 90, "n_pressures": 3, "n_honest": 2, "min_known": 30},
     "deception.truth_probe": {
         "facts_per_topic": 10,
         "selection_topics": ["us-capital", "element-symbol"],
@@ -28,7 +28,12 @@ SMALL: dict[str, dict[str, Any]] = {
 """Parameters with which a check is quick; a check that is not here runs with its defaults."""
 
 SMALLEST: dict[str, dict[str, Any]] = {
-    "deception.knowledge_gap": {"n_items": 24, "min_known": 10, "tolerance": 0.4},
+    "deception.knowledge_gap": {
+        "n_items": 48,
+        "min_known": 30,
+        "tolerance": 0.2,
+        "liar_share": 1.0,
+    },
     "deception.truth_probe": {"layer_stride": 10, "planted_sizes": [0.025]},
 }
 """What changes with a real model."""

@@ -23,7 +23,7 @@ from auditkit.targets import Subject
 from auditkit.testing import FakeSubject, Muted, hashed_logprob
 
 GAP = PlannedCheck(
-    id="deception.knowledge_gap", params={"n_items": 160, "n_pressures": 2, "n_honest": 2}
+    id="deception.knowledge_gap", params={"n_items": 240, "n_pressures": 3, "n_honest": 2}
 )
 PROBE = PlannedCheck(
     id="deception.truth_probe",

@@ -25,7 +25,7 @@ threads: 1
 target: demo:smollm2
 checks:
   - id: deception.knowledge_gap
-    params: {n_items: 20, n_pressures: 1, n_honest: 2, min_known: 10}
+    params: {n_items: 20, n_pressures: 3, n_honest: 2, min_known: 30}
   - id: deception.truth_probe
     params:
       facts_per_topic: 10

@@ -161,7 +161,7 @@ def judging(patch: pytest.MonkeyPatch, judge: Callable[..., Any]) -> None:
     patch.setattr(Toy, "judge", lambda self, observations, level, seed: judge(observations))
 
 
-NUMBER = Estimate(point=0.5, lower=0.4, upper=0.6, level=0.95, n=9, method="m")
+NUMBER = Estimate(point=0.5, lower=0.4, upper=0.6, level=0.999, n=9, method="m")
 
 
 def finding(**changes: Any) -> Finding:
@@ -190,6 +190,26 @@ def test_a_judge_that_breaks_the_protocol_stops_the_run(
 ) -> None:
     judging(monkeypatch, lambda _: answer)
     with pytest.raises(PluginError, match="judge"):
+        concluded(subjects())
+
+
+def test_a_judge_is_not_told_whose_evidence_it_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    def judge(o: Any) -> Any:
+        told.append(o.subject)
+        return finding()
+
+    judging(monkeypatch, judge)
+    concluded(subjects())
+    assert len(told) > 2
+    assert len(set(told)) == 1
+
+
+def test_a_decision_needs_a_number_at_its_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    weak = Estimate(point=0.5, lower=0.4, upper=0.6, level=0.1, n=1, method="made up")
+    judging(monkeypatch, lambda _: finding(estimates={"x": weak}))
+    with pytest.raises(PluginError, match="confidence level"):
         concluded(subjects())
 
 
@@ -242,7 +262,8 @@ def test_passed_means_that_every_precondition_holds(drawn: list[Any], wanted: De
         seen.append(replace(o, subject=SubjectInfo(name=name, arm=arm, description="")))
     with pytest.MonkeyPatch.context() as patch:
         register(patch)
-        judging(patch, lambda o: finding(detection=by_name[o.subject.name][1]))
+        by_rows = {id(o.rows): by_name[o.subject.name] for o in seen}  # judges are not told whose
+        judging(patch, lambda o: finding(detection=by_rows[id(o.rows)][1]))
         patch.setattr(Toy, "about", replace(Toy.about, holds_when=wanted))
         patch.setattr(GATE, lambda o, _: GateResult(passed=by_name[o.subject.name][3], evaluated=1))
         outcome = concluded(seen).verdict.outcome

@@ -151,16 +151,6 @@ class Trusting(BadWord):
             yield Row(sample_id=sample.id, values={"word": text})
 
 
-class Cheat(BadWord):
-    """Looks at whose evidence it is."""
-
-    def judge(self, observations: Observations, level: float, seed: int) -> Finding:
-        found = super().judge(observations, level, seed)
-        positive = observations.subject.arm is Arm.POSITIVE_CONTROL
-        seen = Detection.DETECTED if positive else Detection.NOT_DETECTED
-        return replace(found, detection=seen)
-
-
 class Blind(BadWord):
     """Never detects anything."""
 
@@ -178,7 +168,6 @@ WRONG: list[tuple[type, str]] = [
     (Greedy, "raise `needs` in @check: it asked for `logprobs`"),
     (Random, "the same bytes for the same seed"),
     (Trusting, "status other than OK"),
-    (Cheat, "never at whose it is"),
     (Blind, "expected detected on a positive control"),
 ]
 

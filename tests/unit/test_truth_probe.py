@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from auditkit_checks import probes
 from auditkit_checks.probe_judgement import Rule, judge, statements_of
-from auditkit_checks.truth_probe import TruthProbe
+from auditkit_checks.truth_probe import OPENING, TruthProbe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,7 +115,7 @@ def test_what_a_baseline_reads_as_well_is_not_truth(baseline: str) -> None:
     """Where log-probability (or the words) tell as much, the activations add nothing."""
     finding = judged(evidence(truth, **{baseline: truth}))
     assert finding.detection is not Detection.DETECTED
-    assert finding.estimates[f"auroc_gain_over_{baseline}"].lower <= 0
+    assert finding.estimates[f"auroc_gain_over_{baseline}_affirmative"].lower <= 0
 
 
 def test_a_null_that_reads_as_well_takes_the_claim_away() -> None:
@@ -221,7 +221,7 @@ def test_the_coin_twin_reads_a_version_of_the_same_statement() -> None:
 
     asked = check.samples(0)
     coin = check.controls(0)[-1].plant(FakeSubject(logprob=logprob))
-    coin.logprobs([Prompt(raw="x")], [[f" {s.input['text']}" for s in asked]])
+    coin.logprobs([Prompt(raw=OPENING)], [[f" {s.input['text']}" for s in asked]])
     by_text = {s.input["text"]: s for s in asked}
     read = [by_text[text] for text in seen]
     assert [(s.group, s.input["negated"]) for s in read] == [
