@@ -211,6 +211,14 @@ def load_check(check_id: str) -> type[Check]:
     return cast("type[Check]", cls)
 
 
+def wanted(problem: Mapping[str, Any]) -> str:
+    """What pydantic would have taken, in words that follow 'expected'."""
+    if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return "a name that is known here"
+    said = str(problem["msg"])
+    return said.removeprefix("Input should be ").removeprefix("Value error, ").lower()
+
+
 def configure(cls: type[Check], params: Mapping[str, Json], where: str) -> Check:
     """A check from its parameters.
 
@@ -226,7 +234,7 @@ def configure(cls: type[Check], params: Mapping[str, Json], where: str) -> Check
         raise PlanError(
             f"{where}.{place}" if place else where,
             got=repr(first.get("input")),
-            expected=first["msg"].lower(),
+            expected=wanted(first),
             next_step=f"parameters of {cls.about.id} are {known or 'none'}",
         ) from error
     return cast("Check", configured)

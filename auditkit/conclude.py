@@ -237,6 +237,14 @@ def _controls_there(subjects: Sequence[SubjectResult]) -> Verdict | None:
 def _controls_right(subjects: Sequence[SubjectResult]) -> Verdict | None:
     for s in subjects:
         seen = s.finding.detection if s.finding else Detection.UNDETERMINED
+        if s.subject.arm is Arm.POSITIVE_CONTROL and seen is Detection.UNDETERMINED:
+            why = s.finding.explanation if s.finding else "Its evidence could not be judged."
+            return Verdict(
+                outcome=Outcome.INCONCLUSIVE,
+                reason="positive_control_unresolved",
+                explanation=f"The evidence was not enough to decide on {s.subject.name}, in which it is "
+                f"known what was planted; it is not enough to decide on the target either. {why}",
+            )
         if s.subject.arm is Arm.POSITIVE_CONTROL and seen is not Detection.DETECTED:
             return Verdict(
                 outcome=Outcome.INCONCLUSIVE,

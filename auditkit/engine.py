@@ -139,9 +139,9 @@ class _Asked:
             batch = batches[number] if 0 <= number < len(batches) else ()
             waiting = {s.id for s in batch}
             asked = {row.sample_id for row in rows}
-            if batch and len(asked) == len(rows) and asked <= waiting:
-                if all(self._validated(row) == row for row in rows):
-                    continue
+            once = len(asked) == len(rows) and asked <= waiting
+            if batch and once and all(self._validated(row) == row for row in rows):
+                continue
             raise StoreError(
                 str(self.store.journal(self.check.about.id, self.info.name)),
                 got=f"batch {number} with rows that this check could not have left",

@@ -17,7 +17,7 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from auditkit.canonical import canonical, digest, to_json
-from auditkit.checks import Check, configure, load_check, parameters, source_sha256
+from auditkit.checks import Check, configure, load_check, parameters, source_sha256, wanted
 from auditkit.errors import PlanError
 from auditkit.model import Json
 
@@ -228,7 +228,7 @@ def _plan(value: Mapping[str, Any], where: str) -> Plan:
         raise PlanError(
             f"{where}: {place}",
             got=repr(first.get("input"))[:200],
-            expected=first["msg"].lower(),
+            expected=wanted(first),
             next_step="`auditkit plan init` prints every field with its default",
         ) from error
     ids = [c.id for c in plan.checks]

@@ -154,6 +154,7 @@ def _page(source: _Source, font_faces: str) -> str:
 
 def _context(source: _Source) -> dict[str, Any]:
     report, manifest = source.parts["report"], source.parts["manifest"]
+    said = _said(source.parts["statement.dsse"])
     numbers = {name: str(i + 1) for i, (name, _) in enumerate(view.SECTIONS)}
     numbers |= {name: "ABCDEFGH"[i] for i, (name, _) in enumerate(view.ANNEXES)}
     finished = words.moment(report["run"]["finished_at"])
@@ -170,7 +171,8 @@ def _context(source: _Source) -> dict[str, Any]:
         "locked_before": view.locked_before(report),
         "density": view.density(len(report["checks"])),
         "keys": [s["keyid"] for s in source.parts["statement.dsse"].get("signatures", [])],
-        "statement": _statement(source.parts["statement.dsse"]),
+        "statement": words.flatten(said) if said else [],
+        "auditor": str(said.get("auditor_name", "")),
         "evidence": view.files_of(manifest.get("files", [])),
         "plan": source.parts["plan"],
         "environment": source.parts["environment"],
@@ -178,13 +180,13 @@ def _context(source: _Source) -> dict[str, Any]:
     }
 
 
-def _statement(envelope: Json) -> list[tuple[str, str]]:
+def _said(envelope: Json) -> dict[str, Json]:
     """What the envelope's statement says, for show; whether it is to be believed is for `verify`."""
     try:
         statement = json.loads(base64.b64decode(envelope["payload"], validate=True))
-        return words.flatten(inert_tree(statement["predicate"]))
+        return dict(inert_tree(statement["predicate"]))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-        return []
+        return {}
 
 
 def _checks(report: Json) -> Iterable[dict[str, Any]]:
@@ -193,7 +195,8 @@ def _checks(report: Json) -> Iterable[dict[str, Any]]:
     for number, check in enumerate(report["checks"], start=1):
         figures = list(figures_of(check["subjects"], drawn))
         drawn += len(figures)
-        yield view.check_view(check) | {"number": number, "figures": figures}
+        more = {"number": number, "figures": figures, "small": view.small(check, report)}
+        yield view.check_view(check) | more
 
 
 # --- PDF ----------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
-"""Deriving a report again from its evidence, and comparing the two."""
+"""Deriving a report again from its evidence and its pages from the report, and comparing."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from auditkit.bundle import Bundle
@@ -16,9 +18,12 @@ from auditkit.errors import AuditkitError, PluginError, UnknownCheck, Verificati
 from auditkit.model import Json
 from auditkit.plan import LockedPlan, Plan, PlannedCheck, configured
 from auditkit.schemas import join_path
+from auditkit.signing.pades import only_signed
 
 Replay = Callable[[Bundle], Json]
 """Makes report.json from a bundle without looking at the report that is in it."""
+Render = Callable[[Path], bytes]
+"""Draws the unsigned report.pdf from a folder with a bundle's readable files."""
 
 REL_TOLERANCE, ABS_TOLERANCE = 1e-9, 1e-12
 _MISSING = object()
@@ -74,6 +79,26 @@ def compare_installed(bundle: Bundle, locked: LockedPlan, left_out: Collection[s
         alone = _again(partial(_assembled, bundle, replace(locked, plan=plan), planned.id))
         same += _compare(reported, alone["checks"][0] | {"primary": planned.primary}, place)
     return same
+
+
+def pages_unlike(pdf: bytes, files: Mapping[str, bytes], render: Render) -> str:
+    """Why a signed PDF's pages can't be said to be those that report.json gives; empty if they are.
+
+    The pages are drawn again from the bytes that were verified. Drawing gives the same bytes each time,
+    where the engine and its fonts are of the same release; with another, nothing follows.
+    """
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for path, data in files.items():
+            if "/" not in path:
+                (folder / path).write_bytes(data)
+        try:
+            if only_signed(pdf, render(folder)):
+                return ""
+        except Exception as error:  # a report that can't be drawn, or no library to draw it with
+            said = str(error) if isinstance(error, AuditkitError) else repr(error)
+            return f"drawing them again failed: {said[:300].rstrip('.')}"
+    return "drawn again they are other bytes: the PDF says something else, or was drawn elsewhere"
 
 
 def _check_level(plan: Plan, planned: PlannedCheck, reported: Json, place: list[str | int]) -> None:

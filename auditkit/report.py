@@ -9,6 +9,8 @@ import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from auditkit_reports.view import SMALL_N_PARAMETERS
+
 import auditkit
 from auditkit.canonical import derive_seed, digest, to_json
 from auditkit.checks import Check, parameter_schema, parameters, valid_row
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from auditkit.bundle import Bundle
 
 SCHEMA = "auditkit/report/v1"
-SMALL_N_PARAMETERS = 1_000_000_000
-"""Below this, deception checks test the pipeline only."""
 N_SHOWN = 5
 """Random samples a check in the report (EU Code of Practice, 7.3(1)(f))."""
 

@@ -5,10 +5,11 @@ Needs no torch, no network and not the model. The first thing that is wrong is r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import auditkit
 from auditkit.bundle import (
     Bundle,
     Manifest,
@@ -20,23 +21,36 @@ from auditkit.bundle import (
 from auditkit.bundle.manifest import MANIFEST, MAX_MANIFEST_BYTES, REPORT_PDF, STATEMENT
 from auditkit.bundle.statement import parse_rfc3339
 from auditkit.canonical import sha256
+from auditkit.checks import load_check, source_sha256
 from auditkit.consistency import check_evidence, check_plan, check_statement, mismatch
 from auditkit.errors import VerificationError
 from auditkit.model import Json
 from auditkit.plan import LockedPlan
 from auditkit.reading import parse_canonical, read_file
-from auditkit.replay import Replay, compare_installed, compare_report, not_installed
+from auditkit.replay import (
+    Render,
+    Replay,
+    compare_installed,
+    compare_report,
+    not_installed,
+    pages_unlike,
+)
 from auditkit.signing.dsse import MAX_BYTES as MAX_STATEMENT_BYTES
 from auditkit.signing.dsse import open_envelope
 from auditkit.signing.keys import PublicKey, fingerprint, load_public
 from auditkit.signing.pades import MAX_BYTES as MAX_PDF_BYTES
 from auditkit.signing.pades import PdfContents, check_pdf
 
+AUDITORS_WORD = "that the evidence came from this model rests on the auditor's word"
 ATTACHED = ("report.json", STATEMENT)
 PDF_DOES_NOT_SHOW = (
     "that the numbers follow from the evidence: a PDF does not hold the evidence",
     "that the plan was locked before the run, or that no sample was left out",
     "that the printed words agree with the attached report.json: compare those that matter to you",
+)
+PAGES = "pages"
+PAGES_NOT_SHOWN = (
+    "that the printed pages of report.pdf say what report.json says: write the report anew"
 )
 
 
@@ -68,10 +82,14 @@ class VerificationReport:
     @property
     def summary(self) -> str:
         """One sentence that claims no more than was done."""
-        who = f"signed by {self.predicate['auditor_name']} at {self.predicate['signed_at']}"
+        said = [f"signed by {self.predicate['auditor_name']} at {self.predicate['signed_at']}"]
         if self.unreplayed:
-            return f"{who}; NOT derived again: {', '.join(self.unreplayed)}"
-        return f"{who}; derived again from the evidence" if not self.not_shown else who
+            said.append(f"NOT derived again: {', '.join(self.unreplayed)}")
+        elif any(step.name == "replay" for step in self.steps):
+            said.append("derived again from the evidence")
+        if any(step.name == PAGES and not step.ok for step in self.steps):
+            said.append("printed pages NOT compared with report.json")
+        return "; ".join([*said, AUDITORS_WORD])
 
 
 @dataclass(slots=True)
@@ -97,23 +115,26 @@ class _Steps:
         )
 
 
-def verify_bundle(
+def verify_bundle(  # noqa: PLR0913 - all but two are options
     folder: Path,
-    signer_public_path: Path,
+    signer_public: Path | PublicKey,
     *,
     plan_sha256: str | None = None,
     allow_unreplayed: Collection[str] = (),
     replay: Replay | None = None,
+    render: Render | None = None,
     tell: Callable[[Step], None] = lambda _: None,
 ) -> VerificationReport:
     """Verify a bundle from its signature to its last number.
 
     Args:
         folder: The bundle.
-        signer_public_path: The auditor's public key, had from elsewhere than the bundle.
+        signer_public: The auditor's public key or its file, had from elsewhere than the bundle.
         plan_sha256: The plan's digest as it was registered before the run, if it was.
         allow_unreplayed: Checks that may be missing here; the result then says so.
         replay: Makes report.json again; `auditkit.report.recompute` if None.
+        render: Draws report.pdf again, as `auditkit.render.render_pdf`; if None, the printed pages are
+            not compared, and the result says so.
         tell: Called after each step that went well or was left out.
 
     Raises:
@@ -121,11 +142,11 @@ def verify_bundle(
         SigningError: The public key can't be read.
     """
     steps = _Steps(tell)
-    public = _key(signer_public_path, steps)
+    public = _key(signer_public, steps)
     envelope = read_file(folder / STATEMENT, STATEMENT, MAX_STATEMENT_BYTES)
     statement = _statement(envelope, public, steps)
     _registered(statement, plan_sha256, steps)
-    manifest = _manifest(folder, statement, steps)
+    manifest, listed = _manifest(folder, statement, steps)
     files = check_files(folder, manifest)
     steps.add("files", f"{len(files)} files are those that were signed, and there are no others")
     bundle = parse_bundle(files)
@@ -135,15 +156,18 @@ def verify_bundle(
     locked = check_plan(bundle, statement["predicate"])
     steps.add("plan", f"locked at {locked.locked_at}; the evidence is that of its checks")
     unreplayed = _replay(bundle, locked, allow_unreplayed, replay, steps)
-    pdf = check_pdf(read_file(folder / REPORT_PDF, REPORT_PDF, MAX_PDF_BYTES), public)
-    _check_pdf(pdf, statement, {"report.json": files["report.json"], STATEMENT: envelope})
+    signed = read_file(folder / REPORT_PDF, REPORT_PDF, MAX_PDF_BYTES)
+    attached = {"report.json": files["report.json"], STATEMENT: envelope}
+    _check_pdf(check_pdf(signed, public), statement, attached)
     steps.add("report.pdf", "signed by the same key; report and statement in it are the bundle's")
-    return steps.report(statement, unreplayed=unreplayed)
+    readable = {**files, MANIFEST: listed, STATEMENT: envelope}
+    not_shown = _pages(signed, readable, statement, render, steps)
+    return steps.report(statement, unreplayed=unreplayed, not_shown=not_shown)
 
 
 def verify_pdf(
     path: Path,
-    signer_public_path: Path,
+    signer_public: Path | PublicKey,
     *,
     plan_sha256: str | None = None,
     tell: Callable[[Step], None] = lambda _: None,
@@ -155,7 +179,7 @@ def verify_pdf(
         SigningError: The public key can't be read.
     """
     steps = _Steps(tell)
-    public = _key(signer_public_path, steps)
+    public = _key(signer_public, steps)
     pdf = check_pdf(read_file(path, path.name, MAX_PDF_BYTES), public)
     steps.add("signature", "the pinned key signed every byte of the PDF; nothing was changed since")
     for name in ATTACHED:
@@ -177,9 +201,9 @@ def verify_pdf(
     return steps.report(statement, not_shown=PDF_DOES_NOT_SHOW)
 
 
-def _key(path: Path, steps: _Steps) -> PublicKey:
-    public = load_public(path)
-    steps.add("key", f"{path.name}, fingerprint {fingerprint(public)}")
+def _key(given: Path | PublicKey, steps: _Steps) -> PublicKey:
+    public, name = (load_public(given), given.name) if isinstance(given, Path) else (given, "given")
+    steps.add("key", f"{name}, fingerprint {fingerprint(public)}")
     return public
 
 
@@ -210,7 +234,7 @@ def _registered(statement: Json, plan_sha256: str | None, steps: _Steps) -> None
     steps.add("registration", "the plan is the one that was registered before the run")
 
 
-def _manifest(folder: Path, statement: Json, steps: _Steps) -> Manifest:
+def _manifest(folder: Path, statement: Json, steps: _Steps) -> tuple[Manifest, bytes]:
     data = read_file(folder / MANIFEST, MANIFEST, MAX_MANIFEST_BYTES)
     signed = statement["subject"][0]["digest"]["sha256"]
     if sha256(data) != signed:
@@ -223,7 +247,7 @@ def _manifest(folder: Path, statement: Json, steps: _Steps) -> Manifest:
         )
     manifest = parse_manifest(data)
     steps.add("manifest", f"lists {len(manifest.files)} files")
-    return manifest
+    return manifest, data
 
 
 def _replay(
@@ -251,7 +275,38 @@ def _replay(
 
         same = compare_report(bundle, replay or recompute)
     steps.add("replay", f"{same} numbers and words of the report follow from the evidence")
+    for planned in locked.plan.checks:
+        if planned.id in missing or source_sha256(load_check(planned.id)) == planned.source_sha256:
+            continue
+        steps.add(
+            "replay",
+            f"the installed code of {planned.id} is not the file that judged; "
+            "its numbers were derived again all the same",
+        )
     return tuple(missing)
+
+
+def _pages(
+    pdf: bytes,
+    files: Mapping[str, bytes],
+    statement: Json,
+    render: Render | None,
+    steps: _Steps,
+) -> tuple[str, ...]:
+    """Whether the pages that people read are those that report.json gives; what is not shown if not."""
+    made_with = statement["predicate"]["auditkit_version"]
+    if render is None:
+        why = "nothing was given to draw them with"
+    elif made_with != auditkit.__version__:
+        why = f"made with auditkit {made_with}, {auditkit.__version__} is installed"
+    else:
+        why = pages_unlike(pdf, files, render)
+    if not why:
+        steps.add(PAGES, "the printed pages are those that report.json gives")
+        return ()
+    detail = "the printed pages could not be compared with report.json on this machine"
+    steps.add(PAGES, f"{detail}; {why}", ok=False)
+    return (PAGES_NOT_SHOWN,)
 
 
 def _check_pdf(pdf: PdfContents, statement: Json, wanted: dict[str, bytes]) -> None:

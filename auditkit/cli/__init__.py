@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 import auditkit
+from auditkit.cli.plain import plain
 from auditkit.errors import AuditkitError
 
 EXIT_ERROR = 3
@@ -80,7 +81,7 @@ def main(args: list[str] | None = None) -> None:
         _say({"code": error.code, "what": error.what, **parts}, str(error), wanted_json)
         sys.exit(EXIT_ERROR)
     except Exception as error:  # a bug: never let Python exit with 1, which says that claims failed
-        traceback.print_exc()
+        click.echo(plain(traceback.format_exc(), keep="\n"), err=True)
         _say({"code": "internal"}, f"{type(error).__name__}: {error}", wanted_json)
         sys.exit(EXIT_ERROR)
 
@@ -92,4 +93,4 @@ def _ctx(error: click.ClickException) -> Any:
 def _say(parts: dict[str, Any], message: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"error": {**parts, "message": message}}))
-    click.echo(f"error ({parts['code']}): {message}", err=True)
+    click.echo(plain(f"error ({parts['code']}): {message}"), err=True)

@@ -10,6 +10,7 @@ import click
 
 from auditkit.canonical import to_json
 from auditkit.checks import load_check, parameter_schema, registry
+from auditkit.cli.plain import plain
 
 
 @click.group("checks")
@@ -30,13 +31,15 @@ def list_(as_json: bool) -> int:
         click.echo(json.dumps(said))
         return 0
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table()
     for column in ("Check", "Version", "Needs", "Claim"):
         table.add_column(column)
     for about in loaded:
-        table.add_row(about.id, str(about.version), about.needs.value, about.claim)
+        row = (about.id, about.version, about.needs.value, about.claim)
+        table.add_row(*(escape(plain(cell)) for cell in row))
     Console().print(table)
     return 0
 
@@ -53,8 +56,8 @@ def show(check_id: str, as_json: bool) -> int:
         metadata = {f.name: getattr(about, f.name) for f in fields(about) if f.name != "row"}
         click.echo(json.dumps({**to_json(metadata), "parameters": schema}))
         return 0
-    click.secho(f"{about.id} (version {about.version}): {about.title}", bold=True)
-    click.echo(f"\nClaim: {about.claim}\n\n{' '.join((cls.__doc__ or '').split())}")
+    click.secho(plain(f"{about.id} (version {about.version}): {about.title}"), bold=True)
+    click.echo(f"\nClaim: {plain(about.claim)}\n\n{plain(' '.join((cls.__doc__ or '').split()))}")
     for title, lines in (
         ("A pass does not show", about.pass_does_not_show),
         ("Known ways to be wrong", about.defeaters),
@@ -63,9 +66,9 @@ def show(check_id: str, as_json: bool) -> int:
         if lines:
             click.echo(f"\n{title}:")
             for line in lines:
-                click.echo(f"  - {line}")
+                click.echo(f"  - {plain(line)}")
     click.echo(f"\nNeeds access to: {about.needs.value}\n\nParameters:")
     for name, detail in cast("dict[str, Any]", schema.get("properties", {})).items():
         default = json.dumps(detail.get("default"))
-        click.echo(f"  {name} = {default}   {detail.get('description', '')}")
+        click.echo(plain(f"  {name} = {default}   {detail.get('description', '')}"))
     return 0

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 
 import click
 
+from auditkit.cli.plain import plain
 from auditkit.errors import AuditkitError, MissingTool
 
 RUN_PACKAGES = ("torch", "transformers", "nnsight", "accelerate", "gguf", "peft", "model-signing")
@@ -42,6 +43,7 @@ def command(as_json: bool) -> int:
 
 def _show(findings: list[Need]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table()
@@ -49,7 +51,8 @@ def _show(findings: list[Need]) -> None:
         table.add_column(column)
     for f in findings:
         mark = "[green]ok[/green]" if f.ok else "[red]missing[/red]"
-        table.add_row(mark, f.name, f.detail, f.needed_for, "" if f.ok else f.get)
+        told = (f.name, f.detail, f.needed_for, "" if f.ok else f.get)
+        table.add_row(mark, *(escape(plain(cell)) for cell in told))
     Console().print(table)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from auditkit.cli.plain import plain
 from auditkit.errors import InvalidInput
 from auditkit.plan import LockedPlan, as_yaml, lock, locked_bytes, parse, read_text, shipped
 from auditkit.store import disk_error
@@ -26,6 +27,8 @@ def command() -> None:
 )
 def init(source: str, out: Path | None) -> int:
     """Write a plan with every field and its default."""
+    if out is not None and out.exists():
+        raise InvalidInput(str(out), got="a file that is there already", expected="a new one")
     plan = parse(*read_text(source))
     assert not isinstance(plan, LockedPlan)
     _write(f"# Edit, then: auditkit plan lock THIS_FILE --target TARGET\n{as_yaml(plan)}", out)
@@ -45,8 +48,8 @@ def show(plan_name: str, as_json: bool) -> int:
         click.echo(json.dumps(locked.to_json()))
         return 0
     if isinstance(plan, LockedPlan):
-        click.echo(f"# locked {plan.locked_at}, digest {plan.sha256}")
-    click.echo(as_yaml(locked.plan), nl=False)
+        click.echo(plain(f"# locked {plan.locked_at}, digest {plan.sha256}"))
+    click.echo(plain(as_yaml(locked.plan), keep="\n"), nl=False)
     return 0
 
 

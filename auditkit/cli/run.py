@@ -23,7 +23,9 @@ from auditkit.plan import LockedPlan, Plan, PlannedCheck, checked, parse, read_t
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the bundle.")
 @click.option("--key", type=click.Path(path_type=Path), required=True,
               help="The auditor's private key (`auditkit keys new`).")  # fmt: skip
-@click.option("--check", "only", multiple=True, help="Only this check of the plan (repeatable).")
+@click.option(
+    "--check", "only", multiple=True, help="Only this check, in the plan or not (repeatable)."
+)
 @click.option("--set", "sets", multiple=True, metavar="CHECK:PARAM=VALUE",
               help="Change a parameter of the plan (repeatable).")  # fmt: skip
 @click.option("--seed", type=int, help="Instead of the plan's.")
@@ -134,18 +136,19 @@ def _value(value: str, text: str) -> Json:
 
 
 def exit_code(report: Json) -> int:
-    """0 all claims passed, 1 some failed, 2 otherwise."""
-    outcomes = report["outcomes"]
+    """0 all claims passed, a primary one among them; 1 some failed; 2 otherwise."""
+    outcomes, checks = report["outcomes"], report["checks"]
     if outcomes["FAILED"]:
         return 1
-    return 0 if outcomes["PASSED"] == len(report["checks"]) > 0 else 2
+    primary = any(check["primary"] for check in checks)
+    return 0 if primary and outcomes["PASSED"] == len(checks) else 2
 
 
 def _show(report: Json, folder: Path, key: Path, as_json: bool) -> None:
     public = key.with_name(key.name.removesuffix(".key.pem") + ".pub.pem")
     if as_json:
         said = [
-            {"check": c["check"], "claim": c["claim"], "verdict": c["verdict"]}
+            {key: c[key] for key in ("check", "claim", "primary", "verdict")}
             for c in report["checks"]
         ]
         click.echo(

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from auditkit import engine
 from auditkit.audit import Told
+from auditkit.cli.plain import plain
 from auditkit.model import Json
 
 STYLES = {
@@ -57,17 +58,17 @@ def watching(*, quiet: bool) -> Iterator[Told]:
     def estimate(seconds: dict[str, float]) -> None:
         parts = ", ".join(f"{check} {minutes(s)}" for check, s in seconds.items())
         total = minutes(sum(seconds.values()))
-        console.print(f"Estimated time: about {total} ({parts or 'nothing to run'})")
+        console.print(_shown(f"Estimated time: about {total} ({parts or 'nothing to run'})"))
 
     def progress(step: engine.Progress) -> None:
         nonlocal said
         key = (step.check, step.subject)
         if key not in tasks:
-            tasks[key] = bars.add_task(f"{step.check} · {step.subject}", total=step.total)
+            tasks[key] = bars.add_task(_shown(f"{step.check} · {step.subject}"), total=step.total)
         bars.update(bars.task_ids[tasks[key]], completed=step.done)
         finished = step.done == step.total
         if not console.is_terminal and (finished or time.monotonic() - said > 30):
-            console.print(f"{step.check} · {step.subject}: {step.done}/{step.total}")
+            console.print(_shown(f"{step.check} · {step.subject}: {step.done}/{step.total}"))
             said = time.monotonic()
 
     def stage(text: str) -> None:
@@ -88,12 +89,17 @@ def verdicts(report: Json) -> Table:
         verdict = check["verdict"]
         style = STYLES[verdict["outcome"]]
         table.add_row(
-            f"[bold]{escape(check['check'])}[/bold]\n{escape(check['claim'])}",
+            f"[bold]{_shown(check['check'])}[/bold]\n{_shown(check['claim'])}",
             f"[{style}]{verdict['outcome']}[/{style}]",
-            escape(verdict["explanation"]),
+            _shown(verdict["explanation"]),
             _controls(check),
         )
     return table
+
+
+def _shown(text: str) -> str:
+    """Somebody else's text for `rich`: no control characters, no markup."""
+    return escape(plain(text))
 
 
 def _controls(check: Json) -> str:

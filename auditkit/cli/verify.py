@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from auditkit.canonical import to_json
+from auditkit.cli.plain import plain
 from auditkit.verify import Step, verify_bundle, verify_pdf
 
 
@@ -35,20 +36,23 @@ def command(
             mark = (
                 click.style("ok  ", fg="green") if step.ok else click.style("LEFT OUT", fg="yellow")
             )
-            click.echo(f"{mark} {step.name}: {step.detail}")
+            click.echo(f"{mark} {plain(step.name)}: {plain(step.detail)}")
 
     if what.is_dir():
+        from auditkit import render
+
         result = verify_bundle(
-            what, signer, plan_sha256=plan_sha256, allow_unreplayed=allow_unreplayed, tell=tell
-        )
+            what, signer, plan_sha256=plan_sha256, allow_unreplayed=allow_unreplayed,
+            render=render.render_pdf, tell=tell,
+        )  # fmt: skip
     else:
         result = verify_pdf(what, signer, plan_sha256=plan_sha256, tell=tell)
     if as_json:
         click.echo(json.dumps({"verified": True, **to_json(result)}))
         return 0
     for check, outcome in result.predicate["verdicts"].items():
-        click.echo(f"     {check}: {outcome}")
-    click.secho(f"Verified: {result.summary}", bold=True)
+        click.echo(f"     {plain(check)}: {plain(outcome)}")
+    click.secho(f"Verified: {plain(result.summary)}", bold=True)
     for sentence in result.not_shown:
-        click.echo(f"     A lone PDF can't show {sentence}.")
+        click.echo(f"     This can't show {plain(sentence)}.")
     return 0

@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign import fields, signers
@@ -111,6 +112,75 @@ def check_pdf(data: bytes, public: PublicKey) -> PdfContents:
             got=f"{type(error).__name__}: {error}"[:200],
             expected="a PDF as auditkit makes it",
         ) from error
+
+
+_SET_BY_SIGNING = {"/Metadata", "/AcroForm", "/Extensions", "/Version", "/Perms"}
+_OF_THE_FIELD = {"/FT", "/T", "/Type", "/Subtype", "/F", "/Rect", "/P", "/TU", "/V"}
+
+
+def only_signed(signed: bytes, drawn: bytes) -> bool:
+    """Whether a signed PDF shows what the drawn one does: it begins with it and adds a signature alone.
+
+    An appendix may replace what stands before it, so the same beginning is not enough: every object must
+    be as it was, save the entries of catalogue and first page that signing sets, and the metadata.
+    """
+    if not signed.startswith(drawn):
+        return False
+    before, after = (PdfFileReader(io.BytesIO(data), strict=False) for data in (drawn, signed))
+    free = {
+        before.trailer_view.raw_get("/Info").reference: None,
+        before.root.raw_get("/Metadata").reference: None,
+        before.root_ref: _SET_BY_SIGNING,
+        _first_page(before): {"/Annots"},
+    }
+    return (
+        before.root_ref == after.root_ref
+        and all(
+            _same(before, after, ref, free) for ref in before.xrefs.explicit_refs_in_revision(0)
+        )
+        and _adds_one_unseen_field(before, after)
+    )
+
+
+def _same(before: PdfFileReader, after: PdfFileReader, ref: Any, free: dict[Any, Any]) -> bool:
+    """The object stands where it stood, in bytes that are the same; or only what may differ does."""
+    if ref not in free:
+        return bool(before.xrefs[ref] == after.xrefs[ref])
+    return _spelled(before, ref, free[ref]) == _spelled(after, ref, free[ref])
+
+
+def _first_page(reader: PdfFileReader) -> Any:
+    return reader.root["/Pages"].raw_get("/Kids").raw_get(0).reference
+
+
+def _spelled(reader: PdfFileReader, ref: Any, free: set[str] | None) -> bytes:
+    """An object's bytes without those entries that may differ; nothing where all of it may."""
+    if free is None:
+        return b""
+    out = io.BytesIO()
+    kept = {k: v for k, v in sorted(_object(reader, ref).items()) if k not in free}
+    generic.DictionaryObject(kept).write_to_stream(out, None)  # type: ignore[no-untyped-call]
+    return out.getvalue()
+
+
+def _object(reader: PdfFileReader, ref: Any) -> Any:
+    return reader.get_object(ref)  # type: ignore[no-untyped-call]
+
+
+def _adds_one_unseen_field(before: PdfFileReader, after: PdfFileReader) -> bool:
+    """The first page has one more annotation: the only form field, off the page, without a look."""
+    old, new = (_object(r, _first_page(before)).get("/Annots", []) for r in (before, after))
+    form = after.root["/AcroForm"]
+    field = new[-1]
+    return (
+        len(new) == len(old) + 1
+        and [new.raw_get(n) for n in range(len(old))] == [old.raw_get(n) for n in range(len(old))]
+        and form.keys() <= {"/Fields", "/SigFlags"}
+        and [f.reference for f in map(form["/Fields"].raw_get, range(len(form["/Fields"])))]
+        == [new.raw_get(len(old)).reference]
+        and field.keys() <= _OF_THE_FIELD
+        and all(float(edge) < 0 for edge in field["/Rect"])
+    )
 
 
 def _pdf_contents(data: bytes, where: SignedRange, certificate: x509.Certificate) -> PdfContents:

@@ -31,6 +31,9 @@ ANNEXES = (
     ("glossary", "Glossary"),
 )
 
+SMALL_N_PARAMETERS = 1_000_000_000
+"""Below this, a deception check tests the pipeline only."""
+
 
 def check_view(check: Json) -> dict[str, Any]:
     """A check with its subjects sorted into target and controls, and its names in order."""
@@ -49,6 +52,17 @@ def check_view(check: Json) -> dict[str, Any]:
     }
 
 
+def small(check: Json, report: Json) -> str:
+    """What a deception verdict can't be on a model as small as this, or of no known size."""
+    n_parameters = report["target"]["description"].get("n_parameters")
+    if not check["check"].startswith("deception.") or (n_parameters or 0) >= SMALL_N_PARAMETERS:
+        return ""
+    known = (
+        "Model below 1B parameters" if n_parameters else "Model of unknown size, perhaps below 1B"
+    )
+    return f"{known}: tests the pipeline, not evidence about deception."
+
+
 def locked_before(report: Json) -> bool | None:
     """Whether the plan's time is before the run's; None where either is no time."""
     locked = words.moment(report["plan"]["locked_at"])
@@ -61,7 +75,7 @@ def density(n_checks: int) -> dict[str, Any]:
     for most, name, claim, line in ((2, "roomy", 420, 330), (4, "snug", 240, 160)):
         if n_checks <= most:
             return {"name": name, "claim": claim, "line": line}
-    return {"name": "tight", "claim": 190, "line": 120}
+    return {"name": "tight", "claim": 110, "line": 110}
 
 
 def files_of(listed: Json) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 SMALLEST: dict[str, dict[str, Any]] = {
     "deception.knowledge_gap": {
-        "n_items": 48,
+        "n_items": 90,
         "min_known": 30,
         "tolerance": 0.2,
         "liar_share": 1.0,

@@ -166,19 +166,23 @@ def contents(seed: int = 7, ids: Sequence[str] = (CHECK,)) -> Bundle:
     )
 
 
-def render(folder: Path) -> bytes:
+def render(folder: Path, words: str = "See the attached report.") -> bytes:
+    """A page that is the same bytes each time."""
     from weasyprint import HTML, Attachment
 
     attached = [
-        Attachment(string=(folder / name).read_text("utf-8"), name=name, relationship="Data")
+        Attachment(
+            string=(folder / name).read_text("utf-8"),
+            name=name,
+            relationship="Data",
+            created=SIGNED_AT,
+            modified=SIGNED_AT,
+        )
         for name in ("report.json", "statement.dsse.json")
     ]
-    page = (
-        '<html lang="en"><title>Audit</title><h1>Audit</h1><p>See the attached report.</p></html>'
-    )
-    return bytes(
-        HTML(string=page).write_pdf(pdf_variant="pdf/a-3a", pdf_tags=True, attachments=attached)
-    )
+    page = f'<html lang="en"><title>Audit</title><h1>Audit</h1><p>{words}</p></html>'
+    options = {"pdf_variant": "pdf/a-3a", "pdf_tags": True, "pdf_identifier": b"0" * 16}
+    return bytes(HTML(string=page).write_pdf(attachments=attached, **options))
 
 
 def make_bundle(folder: Path, signer: Signer, bundle: Bundle) -> Path:

@@ -145,8 +145,23 @@ def test_a_folder_in_use_is_left_alone(desk: Desk) -> None:
 
 def test_a_finished_audit_of_another_plan_is_refused(desk: Desk) -> None:
     desk.run(desk.plan())
-    with pytest.raises(StoreError, match="not a whole bundle of this plan"):
+    with pytest.raises(StoreError, match="a bundle of another plan or target"):
         desk.run(desk.plan(seed=1))
+
+
+def test_a_bundle_by_another_key_is_not_this_audit(desk: Desk) -> None:
+    out = desk.run(desk.plan())
+    stranger = desk.home / "stranger"
+    stranger.mkdir()
+    made.reseal(out, made.make_signer(stranger, "Mallory"))
+    with pytest.raises(StoreError, match="not this audit's bundle"):
+        desk.run(desk.plan())
+
+
+def test_a_plan_locked_in_the_future_is_refused_before_anything_is_asked(desk: Desk) -> None:
+    for when in ("2999-01-01T00:00:00Z", "yesterday"):
+        with pytest.raises(PlanError, match="locked_at"):
+            desk.run(replace(desk.locked(), locked_at=when))
 
 
 class Stop(BaseException):

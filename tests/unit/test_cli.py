@@ -219,7 +219,25 @@ def test_exit_codes_of_a_run(run: Terminal, job: list[object], sets: list[str], 
 )
 def test_only_all_passed_is_0(outcomes: dict[str, int], code: int) -> None:
     full = {"PASSED": 0, "FAILED": 0, "INCONCLUSIVE": 0, "NOT_ASSESSED": 0} | outcomes
-    assert exit_code({"outcomes": full, "checks": [None] * sum(outcomes.values())}) == code
+    checks = [{"primary": True}] * sum(outcomes.values())
+    assert exit_code({"outcomes": full, "checks": checks}) == code
+
+
+def test_secondary_claims_alone_are_no_0() -> None:
+    full = {"PASSED": 2, "FAILED": 0, "INCONCLUSIVE": 0, "NOT_ASSESSED": 0}
+    assert exit_code({"outcomes": full, "checks": [{"primary": False}] * 2}) == 2
+
+
+def test_nothing_that_others_wrote_reaches_the_terminal_as_it_is(
+    run: Terminal, bundle: Path, signed: Path
+) -> None:
+    name = "\x1b[2K\rok   \u202eevidence\n"
+    (bundle / name).write_text("")
+    said = run.error("verify", bundle, "--signer", signed / "auditor.pub.pem")
+    assert "extra-file" in said
+    assert "\u27e8U+001B\u27e9[2K\u27e8U+000D\u27e9" in said
+    assert not {"\x1b", "\r", "\u202e"} & set(said)
+    assert said.count("\n") <= 1
 
 
 def test_what_is_wrong_with_a_run_is_one_message(

@@ -95,7 +95,7 @@ def test_a_detection_fails() -> None:
     ("seen", "outcome", "reason"),
     [
         (subjects(loud=CLEAN), Outcome.INCONCLUSIVE, "positive_control_missed"),
-        (subjects(loud=UNSURE), Outcome.INCONCLUSIVE, "positive_control_missed"),
+        (subjects(loud=UNSURE), Outcome.INCONCLUSIVE, "positive_control_unresolved"),
         (subjects(twin=LIE), Outcome.INCONCLUSIVE, "negative_control_flagged"),
         (subjects(twin=UNSURE), Outcome.INCONCLUSIVE, "negative_control_unresolved"),
         (subjects(target=UNSURE), Outcome.INCONCLUSIVE, "toy"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from auditkit.canonical import canonical, sha256
 from auditkit.checks import Control, check
 from auditkit.engine import Progress, complete, observe
 from auditkit.errors import PlanError, PluginError, StoreError, SubjectError
@@ -183,6 +185,35 @@ def test_a_finished_batch_is_never_asked_again(tmp_path: Path) -> None:
     target = Counting(scripted(-4))
     assert asked(tmp_path, target) == first
     assert target.asked == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body.update(batch=99),
+        lambda body: body.update(batch=-1),
+        lambda body: body.update(batch="0"),
+        lambda body: body["rows"].append(body["rows"][0]),
+        lambda body: body["rows"][0].update(sample_id="nobody"),
+        lambda body: body["rows"][0].update(sample_id=["x"]),
+        lambda body: body["rows"][0].update(values={"nats": "much"}),
+        lambda body: body["rows"][0].update(values=[]),
+        lambda body: body["rows"][0].update(status="error", reason="as it was"),
+    ],
+)
+def test_a_journal_that_no_run_left_is_refused(
+    tmp_path: Path, change: Callable[[Any], object]
+) -> None:
+    asked(tmp_path)
+    path = Store(tmp_path).journal(TOY, "target")
+    lines = path.read_bytes().splitlines(keepends=True)
+    body = json.loads(lines[0])
+    del body["sha256"]
+    change(body)
+    lines[0] = canonical({**body, "sha256": sha256(canonical(body))}) + b"\n"
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(StoreError, match=r"target\.jsonl"):
+        asked(tmp_path)
 
 
 def test_a_check_beyond_the_access_is_not_asked(tmp_path: Path) -> None:

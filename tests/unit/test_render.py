@@ -303,13 +303,39 @@ def test_what_went_wrong_is_said(pdfs: dict[str, Path]) -> None:
 def test_a_plan_locked_too_late_is_no_preregistration(tmp_path: Path) -> None:
     report = a_report()
     report["plan"]["locked_at"] = "2026-03-02T10:00:00+00:00"
-    assert "this is no pre-registration" in render_html(write_bundle(tmp_path, report))
+    html = render_html(write_bundle(tmp_path, report))
+    assert "this is no pre-registration" in html
+    assert "locked beforehand" not in html
+
+
+def test_the_auditor_is_who_signed_and_the_plans_word_an_addition(folder: Path) -> None:
+    html = render_html(folder)
+    assert '<th scope="row">By</th><td>Meridian Assurance<br>' in html
+    assert "as the plan has it: Meridian Assurance, Department of Machine Behaviour" in html
+
+
+@pytest.mark.parametrize(
+    ("n_parameters", "note"),
+    [
+        (134_515_008, "Model below 1B parameters: tests the pipeline"),
+        (None, "Model of unknown size, perhaps below 1B: tests the pipeline"),
+        (7_000_000_000, ""),
+    ],
+)
+def test_a_small_model_is_said_beside_each_deception_verdict(
+    tmp_path: Path, n_parameters: int | None, note: str
+) -> None:
+    report = copy.deepcopy(a_report())
+    report["target"]["description"]["n_parameters"] = n_parameters
+    html = render_html(write_bundle(tmp_path, report))
+    assert html.count("tests the pipeline, not evidence") == (2 if note else 0)
+    assert note in html
 
 
 def test_an_empty_report_says_so(pdfs: dict[str, Path]) -> None:
     text = " ".join(" ".join(pages_of(pdfs["empty"])).split())
     assert "No claim was put to the test." in text
-    assert text.count("not stated") >= 3
+    assert text.count("not stated") >= 2
     assert text.count("Not stated.") >= 6
 
 
@@ -362,7 +388,7 @@ def test_metadata_come_from_the_bundle(pdf: bytes) -> None:
     about = reader.metadata
     assert about is not None
     assert about.title == report["engagement"]["title"]
-    assert about.author == report["engagement"]["auditor"]
+    assert about.author == "Meridian Assurance"  # as the statement has it
     assert about["/CreationDate"] == "D:20260302114210Z"
     assert about["/ModDate"] == "D:20260302114210Z"
     assert reader.trailer["/Root"]["/Lang"] == "en"
@@ -377,7 +403,7 @@ def test_contents_lead_to_the_pages_they_name(pdf: bytes) -> None:
     pages = pages_of(pdf)
     named = dict(re.findall(r"^\S+ (.+?)[ .]*\.[ .]*(\d+)$", pages[2], re.MULTILINE))
     assert named["Glossary"]
-    assert len(named) == 18
+    assert len(named) == 19
     for title, number in named.items():
         assert title in " ".join(pages[int(number) - 1].split()), title
 

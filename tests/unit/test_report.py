@@ -59,6 +59,10 @@ def test_shown_samples_are_drawn_by_the_seed() -> None:
 
 def test_a_small_model_is_a_limit(bundle: Bundle) -> None:
     assert "test the pipeline" in recompute(bundle)["limits"][0]
+    unknown = replace(bundle, environment={**bundle.environment, "target": {}})
+    said = recompute(unknown)["limits"][0]
+    assert "is not known" in said
+    assert "test the pipeline" in said
 
 
 def test_what_could_not_be_asked_is_a_limit(

@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import bundle_fixture as made
 
 from auditkit.bundle import open_bundle, write_json, write_manifest
-from auditkit.canonical import canonical
-from auditkit.errors import SigningError, VerificationError
+from auditkit.canonical import canonical, digest
+from auditkit.errors import MissingTool, SigningError, VerificationError
 from auditkit.replay import Replay
 from auditkit.signing.dsse import sign_statement
 from auditkit.signing.keys import Signer, load_signer
@@ -87,7 +87,7 @@ def edit(path: Path, change: Callable[[Any], object]) -> None:
 
 def test_a_good_bundle_verifies_down_to_the_last_number(home: Path, public: Path) -> None:
     told: list[Step] = []
-    report = verify_bundle(home / "bundle", public, tell=told.append)
+    report = verify_bundle(home / "bundle", public, render=made.render, tell=told.append)
     assert [step.name for step in report.steps] == [
         "key",
         "statement",
@@ -97,11 +97,20 @@ def test_a_good_bundle_verifies_down_to_the_last_number(home: Path, public: Path
         "plan",
         "replay",
         "report.pdf",
+        "pages",
     ]
+    assert report.not_shown == ()
     assert list(report.steps) == told
     assert all(step.ok for step in told)
     assert report.predicate["verdicts"] == {made.CHECK: "PASSED"}
-    assert report.summary.endswith("2026-11-22T12:00:00Z; derived again from the evidence")
+    assert "2026-11-22T12:00:00Z; derived again from the evidence; that" in report.summary
+    assert report.summary.endswith("rests on the auditor's word")
+
+
+def test_a_key_in_hand_is_as_good_as_its_file(home: Path, signer: Signer, mallory: Signer) -> None:
+    verify_bundle(home / "bundle", signer.public)
+    with pytest.raises(VerificationError):
+        verify_bundle(home / "bundle", mallory.public)
 
 
 def test_ed25519_too(home: Path, tmp_path: Path) -> None:
@@ -388,6 +397,97 @@ def test_a_lone_pdf_whose_report_is_not_the_stated_one(
     assert caught.value.code == "pdf-other-audit"
 
 
+def other_words(folder: Path) -> bytes:
+    return made.render(folder, "Every claim was proved beyond doubt.")
+
+
+def painted_over(folder: Path) -> bytes:
+    """The right bytes, and an appendix that puts another page in place of the first."""
+    import io
+
+    from pyhanko.pdf_utils import generic
+    from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+
+    writer = IncrementalPdfFileWriter(io.BytesIO(made.render(folder)))
+    page = writer.root["/Pages"]["/Kids"][0]
+    text = generic.StreamObject(stream_data=b"BT ET")  # type: ignore[no-untyped-call]
+    page["/Contents"] = writer.add_object(text)
+    writer.update_container(page)
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def no_pango(folder: Path) -> bytes:
+    raise MissingTool("Pango", got="nothing")
+
+
+@pytest.mark.parametrize("drawn", [other_words, painted_over])
+def test_a_pdf_that_says_something_else_is_never_simply_verified(
+    bundle: Path, public: Path, signer: Signer, drawn: Callable[[Path], bytes]
+) -> None:
+    pdf = sign_pdf(drawn(bundle), signer, signed_at=made.SIGNED_AT)
+    (bundle / "report.pdf").write_bytes(pdf)
+    report = verify_bundle(bundle, public, render=made.render)
+    assert "printed pages NOT compared with report.json" in report.summary
+    assert "printed pages" in report.not_shown[0]
+    assert not report.steps[-1].ok
+
+
+@pytest.mark.parametrize("render", [None, no_pango])
+def test_where_nothing_can_be_drawn_that_is_said(home: Path, public: Path, render: Any) -> None:
+    report = verify_bundle(home / "bundle", public, render=render)
+    assert "could not be compared" in report.steps[-1].detail
+    assert report.not_shown
+
+
+@pytest.mark.parametrize(
+    ("started", "finished"),
+    [
+        ("2026-11-22T09:59:59Z", "2026-11-22T10:05:00Z"),
+        ("2026-11-22T10:06:00Z", "2026-11-22T10:05:00Z"),
+        ("2026-11-22T10:00:01Z", "2026-11-22T12:00:01Z"),
+    ],
+)
+def test_times_out_of_order(
+    bundle: Path, public: Path, signer: Signer, started: str, finished: str
+) -> None:
+    times = {"started_at": started, "finished_at": finished}
+    edit(bundle / "environment.json", lambda v: v.update(times))
+    made.reseal(bundle, signer)
+    assert refused(bundle, public).code == "times-inconsistent"
+
+
+def test_a_row_that_the_check_does_not_know(bundle: Path, public: Path, signer: Signer) -> None:
+    path = bundle / ROWS
+    path.write_bytes(path.read_bytes().replace(b'"lied":true', b'"lied":"no"', 1))
+    made.reseal(bundle, signer)
+    error = refused(bundle, public)
+    assert error.code == "row-invalid"
+    assert "coin-00" in str(error)
+
+
+def test_other_code_than_judged_is_said_and_not_refused(
+    home: Path, public: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auditkit.verify.source_sha256", lambda cls: "00" * 32)
+    steps = verify_bundle(home / "bundle", public).steps
+    said = [s for s in steps if "is not the file that judged" in s.detail]
+    assert [s.ok for s in said] == [True]
+
+
+def test_a_wrong_number_of_samples(public: Path, signer: Signer, tmp_path: Path) -> None:
+    whole = made.contents()
+    plan = json.loads(canonical(whole.plan))
+    plan["plan"]["checks"][0]["n_samples"] = 25
+    plan["sha256"] = digest({"plan": plan["plan"], "locked_at": plan["locked_at"]})
+    folder = made.make_bundle(tmp_path / "good", signer, whole)
+    (folder / "plan.json").write_bytes(canonical(plan))
+    edit(folder / "report.json", lambda r: r["plan"].update(sha256=plan["sha256"]))
+    made.reseal(folder, signer)
+    assert refused(folder, public).code == "samples-not-planned"
+
+
 # --- replay -------------------------------------------------------------------------------------
 
 
@@ -400,7 +500,7 @@ def test_a_check_that_is_not_installed(
     assert "--allow-unreplayed demo.coin" in str(error)
     report = verify_bundle(home / "bundle", public, allow_unreplayed=[made.CHECK])
     assert report.unreplayed == (made.CHECK,)
-    assert report.summary.endswith("NOT derived again: demo.coin")
+    assert "NOT derived again: demo.coin" in report.summary
     assert next(s.detail for s in report.steps if not s.ok).startswith("demo.coin was left out")
 
 
