@@ -22,11 +22,11 @@ from auditkit.bundle import Bundle, open_bundle, write_contents
 from auditkit.bundle.contents import CheckRecord, write_json
 from auditkit.bundle.statement import parse_rfc3339, rfc3339
 from auditkit.canonical import canonical, digest, to_json
-from auditkit.checks import Check
+from auditkit.checks import Check, planted_controls
 from auditkit.conclude import CheckEvidence, lacks_access
 from auditkit.engine import Report, observe
 from auditkit.errors import PlanError, StoreError, VerificationError
-from auditkit.model import Json, Prompt, Turn
+from auditkit.model import Access, Json, Prompt, Turn
 from auditkit.plan import LockedPlan, Plan, configured, lock, parse
 from auditkit.report import recompute
 from auditkit.signing.keys import Signer
@@ -216,15 +216,15 @@ def estimate_s(plan: Plan, target: Subject) -> dict[str, float]:
     for check in configured(plan):
         if lacks_access(check, target.access):
             continue
-        result[check.about.id] = _duration_s(check, plan.seed, speed)
+        result[check.about.id] = _duration_s(check, plan.seed, speed, target.access)
     return result
 
 
-def _duration_s(check: Check, seed: int, tokens_per_s: float) -> float:
+def _duration_s(check: Check, seed: int, tokens_per_s: float, access: Access) -> float:
     said = getattr(check, "duration_s", None)
     if said:
         return float(said(tokens_per_s))
-    subjects = 1 + len(check.controls(seed))
+    subjects = 1 + len(planted_controls(check, seed, access))
     return len(check.samples(seed)) * subjects * TOKENS_PER_SAMPLE / tokens_per_s
 
 

@@ -80,12 +80,15 @@ class Control:
         arm: POSITIVE_CONTROL (must be detected) or NEGATIVE_CONTROL (must not).
         description: What was planted and how, for the report.
         plant: Makes the control from the target; called once, before its first sample.
+        needs: The weakest access with which it can be planted; with less it is left out, and the
+            report says so. At least one positive and one negative control should need none.
     """
 
     name: str
     arm: Arm
     description: str
     plant: Callable[[Subject], Subject]
+    needs: Access = Access.TEXT
 
     @property
     def info(self) -> SubjectInfo:
@@ -124,6 +127,11 @@ class Timed(Protocol):
     """A check may say how long one subject takes; else 200 tokens a sample are assumed."""
 
     def duration_s(self, tokens_per_s: float) -> float: ...
+
+
+def planted_controls(check: Check, seed: int, access: Access) -> list[Control]:
+    """The check's controls that can be planted with this access, in its order."""
+    return [c for c in check.controls(seed) if access.reaches(c.needs)]
 
 
 C = TypeVar("C")

@@ -32,7 +32,6 @@ from auditkit.quality import gate
 from auditkit.statistics.multiplicity import step_down
 from auditkit.statistics.proportions import clopper_pearson
 
-_ORDER = list(Access)
 _BLIND = SubjectInfo(name="subject", arm=Arm.TARGET, description="")
 """What `judge` is told of whose evidence it sees: nothing, so that it can't favour an arm."""
 
@@ -59,7 +58,7 @@ class CheckEvidence:
 def lacks_access(check: Check, access: Access) -> tuple[str, str] | None:
     """Why a check can't run at this access level, or None."""
     needs = check.about.needs
-    if _ORDER.index(access) >= _ORDER.index(needs):
+    if access.reaches(needs):
         return None
     return (
         "lacks_access",

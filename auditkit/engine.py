@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from auditkit.canonical import derive_seed, digest
-from auditkit.checks import Check, Control, valid_row
+from auditkit.checks import Check, Control, planted_controls, valid_row
 from auditkit.conclude import TARGET, CheckEvidence, lacks_access
 from auditkit.errors import PluginError, StoreError
 from auditkit.model import Arm, Observations, Row, Sample, Status, SubjectInfo
@@ -68,7 +68,7 @@ def _observe_check(
             got="other samples than a moment ago, for the same seed",
             expected="samples that follow from parameters and seed alone",
         )
-    controls = list(check.controls(plan.seed))
+    controls = planted_controls(check, plan.seed, target.access)
     names = [TARGET.name, *(c.name for c in controls)]
     wrong = [n for n in names if not _NAME.fullmatch(n) or n == "samples" or names.count(n) > 1]
     if wrong or any(c.arm is Arm.TARGET for c in controls):

@@ -20,6 +20,11 @@ class Access(StrEnum):
     ACTIVATIONS = "activations"
     WEIGHTS = "weights"
 
+    def reaches(self, needed: Access) -> bool:
+        """Whether this access is at least the other."""
+        order = list(Access)
+        return order.index(self) >= order.index(needed)
+
 
 class Arm(StrEnum):
     """Which subject an observation is of."""
@@ -194,6 +199,7 @@ class Finding:
         reason: A stable code in snake case (``gap_above_null``, ``lacks_knowledge``).
         explanation: The same for a reader, in a sentence or two.
         estimates: Every number behind it, by name.
+        score: Name of the estimate that says most: the more of what is searched for, the larger.
         missed: The smallest rate or effect that this evidence could have seen, in a sentence.
         figures: For the report.
     """
@@ -202,6 +208,7 @@ class Finding:
     reason: str
     explanation: str
     estimates: Mapping[str, Estimate]
+    score: str = ""
     missed: str = ""
     figures: tuple[Figure, ...] = ()
 

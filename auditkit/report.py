@@ -13,7 +13,7 @@ from auditkit_reports.view import SMALL_N_PARAMETERS
 
 import auditkit
 from auditkit.canonical import derive_seed, digest, to_json
-from auditkit.checks import Check, parameter_schema, parameters, valid_row
+from auditkit.checks import Check, parameter_schema, parameters, planted_controls, valid_row
 from auditkit.conclude import TARGET, CheckEvidence, conclude, lacks_access
 from auditkit.errors import VerificationError
 from auditkit.model import Access, CheckResult, Json, Observations, Outcome, Row, Sample, Status
@@ -104,7 +104,8 @@ def evidence_in(bundle: Bundle, check: Check, planned: PlannedCheck, seed: int) 
             ``samples-not-planned`` or ``row-invalid``.
     """
     record = bundle.evidence[check.about.id]
-    missing = lacks_access(check, Access(bundle.environment["access"]))
+    access = Access(bundle.environment["access"])
+    missing = lacks_access(check, access)
     if record.not_assessed != missing:
         raise VerificationError(
             "not-assessed-unfounded",
@@ -112,7 +113,7 @@ def evidence_in(bundle: Bundle, check: Check, planned: PlannedCheck, seed: int) 
             got=(record.not_assessed or ("an assessment",))[0],
             expected=missing[0] if missing else "evidence: the auditor had the access it needs",
         )
-    subjects = [TARGET, *(control.info for control in check.controls(seed))]
+    subjects = [TARGET, *(c.info for c in planted_controls(check, seed, access))]
     if record.subjects and [o.subject for o in record.subjects] != subjects:
         raise VerificationError(
             "subjects-not-planned",

@@ -6,12 +6,13 @@ They stand in where weights can't be trained. They are the easier case to detect
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from auditkit.errors import SubjectError
-from auditkit.model import Access, Prompt
+from auditkit.model import Prompt
 from auditkit.targets import Completion, Score, Steering, Subject
+from auditkit.targets.forwarding import Forwarding
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,38 +20,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rewritten:
+class Rewritten(Forwarding):
     """The same model behind a rewriting of everything it reads.
 
     Attributes:
-        subject: The model.
         rewrite: From the prompt as asked to the prompt as read.
         continuation: From a continuation as asked to the one that is scored.
     """
 
-    subject: Subject
     rewrite: Callable[[Prompt], Prompt]
     continuation: Callable[[str], str] = str
 
-    @property
-    def access(self) -> Access:
-        return self.subject.access
-
-    @property
-    def n_layers(self) -> int:
-        return self.subject.n_layers
-
     def logprobs(
-        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[Sequence[str]],
+        *,
+        steering: Steering | None = None,
     ) -> list[list[Score]]:
         """See `Subject.logprobs`."""
         read = [[self.continuation(text) for text in texts] for texts in continuations]
-        return self.subject.logprobs([self.rewrite(p) for p in prompts], read)
+        return self.subject.logprobs([self.rewrite(p) for p in prompts], read, steering=steering)
 
-    def generate(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Completion]:
+    def generate(
+        self, prompts: Sequence[Prompt], *, max_new_tokens: int, steering: Steering | None = None
+    ) -> list[Completion]:
         """See `Subject.generate`."""
         return self.subject.generate(
-            [self.rewrite(p) for p in prompts], max_new_tokens=max_new_tokens
+            [self.rewrite(p) for p in prompts], max_new_tokens=max_new_tokens, steering=steering
         )
 
     def activations(
@@ -69,13 +66,20 @@ class Rewritten:
             steering=steering,
         )
 
+    def counterpart(self, kind: str) -> Subject | None:
+        """The other model, reading what this one reads."""
+        other = self.subject.counterpart(kind)
+        return None if other is None else replace(self, subject=other)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Steered:
+class Steered(Forwarding):
     """The same model with a vector of one's choice planted in its residual stream.
 
+    What it says stays the unsteered model's, and so does what its counterparts read: the plant is
+    inside, and in this model alone.
+
     Attributes:
-        subject: The model.
         layer: After which layer the vector is added.
         direction: Seed of the random unit direction.
         size: Length of the vector, as a share of the mean length of the layer's last-token residuals
@@ -84,29 +88,10 @@ class Steered:
             there is an error, since a control must never be half planted.
     """
 
-    subject: Subject
     layer: int
     direction: int
     size: float
     signs: Mapping[str, int] = field(repr=False)
-
-    @property
-    def access(self) -> Access:
-        return self.subject.access
-
-    @property
-    def n_layers(self) -> int:
-        return self.subject.n_layers
-
-    def logprobs(
-        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
-    ) -> list[list[Score]]:
-        """The unsteered model's: what was planted is inside, not in what it says."""
-        return self.subject.logprobs(prompts, continuations)
-
-    def generate(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Completion]:
-        """The unsteered model's."""
-        return self.subject.generate(prompts, max_new_tokens=max_new_tokens)
 
     def activations(
         self,

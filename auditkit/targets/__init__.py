@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from auditkit.model import Access, Prompt
 
@@ -37,15 +37,17 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steering:
-    """A vector added to the residual stream after a layer, at every token that is kept.
+    """A change of the residual stream after a layer, at every token, generated ones included.
 
     Attributes:
         layer: Index of the decoder layer whose output is changed, from 0.
         vectors: [n_prompts, d_model], one a prompt, float32.
+        mode: ``add`` the vector, or ``ablate`` what lies along it (its length does not matter).
     """
 
     layer: int
     vectors: NDArray[np.float32]
+    mode: Literal["add", "ablate"] = "add"
 
 
 class Subject(Protocol):
@@ -61,17 +63,23 @@ class Subject(Protocol):
     def n_layers(self) -> int: ...
 
     def logprobs(
-        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[Sequence[str]],
+        *,
+        steering: Steering | None = None,
     ) -> list[list[Score]]:
         """Score each prompt's continuations: one list a prompt, in the order given.
 
         A continuation's text is appended as it is (begin it with a space where one belongs).
-        An empty continuation list gives an empty list.
+        An empty continuation list gives an empty list. Steering needs access to activations.
         """
         ...
 
-    def generate(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Completion]:
-        """Greedy completions, one a prompt."""
+    def generate(
+        self, prompts: Sequence[Prompt], *, max_new_tokens: int, steering: Steering | None = None
+    ) -> list[Completion]:
+        """Greedy completions, one a prompt. Steering needs access to activations."""
         ...
 
     def activations(
@@ -89,5 +97,14 @@ class Subject(Protocol):
             layers: Layer indices from 0, ascending; None for all.
             reduction: ``last`` (the last token) or ``mean`` (over the prompt's own tokens).
             steering: A planted change, applied in the same pass.
+        """
+        ...
+
+    def counterpart(self, kind: str) -> Subject | None:
+        """Another model that can read the same text, or None where there is none.
+
+        Args:
+            kind: ``reference`` (the model that the auditor named beside the target) or
+                ``untrained`` (the target's architecture and tokenizer with random weights).
         """
         ...

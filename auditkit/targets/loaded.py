@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
@@ -15,7 +16,7 @@ import numpy as np
 from auditkit.canonical import sha256
 from auditkit.errors import SubjectError
 from auditkit.model import Access, Json, Prompt
-from auditkit.targets import Completion, Score, Steering
+from auditkit.targets import Completion, Score, Steering, Subject
 from auditkit.targets.batching import TOKEN_BUDGET, batches
 from auditkit.targets.prompts import Encoder
 
@@ -43,6 +44,7 @@ class LocalTarget:
         digest: Of the model's identity, or anything that stands for these very weights; only
             used with a cache.
         cache: Where activations and log-probabilities are kept, or None.
+        reference: Loads the model that the auditor named beside this one; None for no such model.
         token_budget: Padded tokens in one forward pass.
     """
 
@@ -53,6 +55,7 @@ class LocalTarget:
         *,
         digest: str = "",
         cache: ResultCache | None = None,
+        reference: Callable[[], Subject] | None = None,
         token_budget: int = TOKEN_BUDGET,
     ) -> None:
         if cache is not None and not digest:
@@ -64,6 +67,7 @@ class LocalTarget:
         self.encoder = Encoder(tokenizer)
         self._digest, self._cache, self._token_budget = digest, cache, token_budget
         self._config = model.config.get_text_config()
+        self._load_reference = reference
 
     @property
     def access(self) -> Access:
@@ -109,7 +113,11 @@ class LocalTarget:
         }
 
     def logprobs(
-        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[Sequence[str]],
+        *,
+        steering: Steering | None = None,
     ) -> list[list[Score]]:
         """Score each prompt's continuations; see `Subject.logprobs` and `Encoder`."""
         if len(prompts) != len(continuations):
@@ -135,7 +143,9 @@ class LocalTarget:
                 scores.append([Score(logprob=next(values), n_tokens=len(text)) for text in texts])
         return scores
 
-    def generate(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Completion]:
+    def generate(
+        self, prompts: Sequence[Prompt], *, max_new_tokens: int, steering: Steering | None = None
+    ) -> list[Completion]:
         """Greedy completions. Nothing of the folder's generation config but its end tokens counts:
         no sampling, no penalties. A completion's end token is neither in its text nor counted.
         """
@@ -170,6 +180,34 @@ class LocalTarget:
                 planted = Steering(layer=steering.layer, vectors=steering.vectors[part])
             result[:, part] = self._capture(ids[part], wanted, reduction, planted)
         return result
+
+    def counterpart(self, kind: str) -> Subject | None:
+        """Another model that reads the same text; see `Subject.counterpart`. Made when first asked for."""
+        if kind == "reference":
+            return self._reference
+        if kind == "untrained":
+            return self._untrained
+        raise SubjectError("counterpart", got=repr(kind), expected="reference or untrained")
+
+    @cached_property
+    def _reference(self) -> Subject | None:
+        return self._load_reference() if self._load_reference else None
+
+    @cached_property
+    def _untrained(self) -> LocalTarget:
+        import torch
+
+        with torch.random.fork_rng(), _as_subject_errors():
+            torch.manual_seed(0)
+            model = type(self.model)._from_config(copy.deepcopy(self.model.config))
+        model = model.to(device=self.model.device, dtype=self.model.dtype)
+        return LocalTarget(
+            model,
+            self.encoder.tokenizer,
+            digest=f"{self._digest}/untrained",
+            cache=self._cache,
+            token_budget=self._token_budget,
+        )
 
     @cached_property
     def _wrapped(self) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditkit.canonical import derive_seed
-from auditkit.checks import Check, configure, parameters
+from auditkit.checks import Check, Control, configure, parameters, planted_controls
 from auditkit.conclude import TARGET, CheckEvidence, conclude
 from auditkit.engine import observe
 from auditkit.errors import PluginError
@@ -49,16 +49,22 @@ class Watched:
         return self.subject.n_layers
 
     def logprobs(
-        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[Sequence[str]],
+        *,
+        steering: Steering | None = None,
     ) -> list[list[Score]]:
         """See `Subject.logprobs`."""
-        self._let("logprobs", Access.LOGPROBS)
-        return self.subject.logprobs(prompts, continuations)
+        self._let("logprobs", Access.LOGPROBS if steering is None else Access.ACTIVATIONS)
+        return self.subject.logprobs(prompts, continuations, steering=steering)
 
-    def generate(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Completion]:
+    def generate(
+        self, prompts: Sequence[Prompt], *, max_new_tokens: int, steering: Steering | None = None
+    ) -> list[Completion]:
         """See `Subject.generate`."""
-        self._let("generate", Access.TEXT)
-        return self.subject.generate(prompts, max_new_tokens=max_new_tokens)
+        self._let("generate", Access.TEXT if steering is None else Access.ACTIVATIONS)
+        return self.subject.generate(prompts, max_new_tokens=max_new_tokens, steering=steering)
 
     def activations(
         self,
@@ -73,6 +79,11 @@ class Watched:
         return self.subject.activations(
             prompts, layers=layers, reduction=reduction, steering=steering
         )
+
+    def counterpart(self, kind: str) -> Subject | None:
+        """The other model, watched as this one is."""
+        other = self.subject.counterpart(kind)
+        return None if other is None else Watched(subject=other, access=self.access)
 
     def _let(self, method: str, needed: Access) -> None:
         if self.closed:
@@ -168,13 +179,17 @@ class Contract:
         )
         return self.verdict(replace(self.evidence, check=check, subjects=subjects))
 
+    def controls(self) -> list[Control]:
+        """The controls that can be planted with the access that the check declares."""
+        return planted_controls(self.check, self.seed, self.check.about.needs)
+
     def asked_again(self) -> dict[str, list[Row]]:
         """The first batch of every subject, planted and observed a second time."""
         size = self.check.about.batch
         samples = self.check.samples(self.seed)[:size]
         open_ = Watched(subject=self.subject, access=self.check.about.needs)
         subjects: dict[str, Subject] = {TARGET.name: open_}
-        subjects |= {c.name: c.plant(open_) for c in self.check.controls(self.seed)}
+        subjects |= {c.name: c.plant(open_) for c in self.controls()}
         return {
             name: list(self.check.observe(subject, samples, self.observe_seed))
             for name, subject in subjects.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from auditkit.errors import SubjectError
 from auditkit.model import Access, Prompt
 from auditkit.targets import Completion, Score, Steering, Subject
+from auditkit.targets.forwarding import Forwarding
 
 ORDER = tuple(Access)
 WORDS = ("yes", "no", "one", "two", "red", "blue", "east", "west", "cat", "dog", "sun", "rain")
@@ -52,17 +53,24 @@ class FakeSubject:
     seed: int = 0
 
     def logprobs(
-        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[Sequence[str]],
+        *,
+        steering: Steering | None = None,
     ) -> list[list[Score]]:
-        """See `Subject.logprobs`; a token is a word here."""
-        require(self.access, Access.LOGPROBS)
+        """See `Subject.logprobs`; a token is a word here. Steering leaves its answers as they are."""
+        require(self.access, Access.LOGPROBS if steering is None else Access.ACTIVATIONS)
         return [
             [Score(logprob=self._logprob(p, text), n_tokens=_n_tokens(text)) for text in texts]
             for p, texts in zip(prompts, continuations, strict=True)
         ]
 
-    def generate(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Completion]:
-        """See `Subject.generate`."""
+    def generate(
+        self, prompts: Sequence[Prompt], *, max_new_tokens: int, steering: Steering | None = None
+    ) -> list[Completion]:
+        """See `Subject.generate`. Steering leaves its answers as they are."""
+        require(self.access, Access.TEXT if steering is None else Access.ACTIVATIONS)
         return [self._completion(p, max_new_tokens) for p in prompts]
 
     def activations(
@@ -82,6 +90,12 @@ class FakeSubject:
             residuals[steering.layer :] += steering.vectors[None]
         kept = residuals if layers is None else residuals[list(layers)]
         return np.asarray(kept, dtype=np.float32)
+
+    def counterpart(self, kind: str) -> Subject | None:
+        """An untrained twin, scripted by the hash alone; no reference."""
+        if kind != "untrained" or not self.access.reaches(Access.WEIGHTS):
+            return None
+        return replace(self, logprob=None, answer=None, trait=None, seed=self.seed + 1)
 
     def _logprob(self, prompt: Prompt, continuation: str) -> float:
         if self.logprob is not None:
@@ -114,36 +128,34 @@ class FakeSubject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Muted:
+class Muted(Forwarding):
     """A subject that has stopped working: what becomes of a check when its target gives nothing?
 
     Attributes:
-        subject: Whose access and depth it has.
         how: ``raises`` a `SubjectError`, answers with nothing (``empty``), or with NaN (``nan``).
     """
 
-    subject: Subject
     how: Literal["raises", "empty", "nan"] = "raises"
-
-    @property
-    def access(self) -> Access:
-        return self.subject.access
-
-    @property
-    def n_layers(self) -> int:
-        return self.subject.n_layers
 
     def logprobs(
         self,
         prompts: Sequence[Prompt],  # noqa: ARG002 - the protocol's name
         continuations: Sequence[Sequence[str]],
+        *,
+        steering: Steering | None = None,  # noqa: ARG002 - the protocol's name
     ) -> list[list[Score]]:
         """No scores, or NaN for each."""
         self._speak()
         nothing = Score(logprob=float("nan"), n_tokens=1)
         return [[] if self.how == "empty" else [nothing] * len(texts) for texts in continuations]
 
-    def generate(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Completion]:
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_new_tokens: int,
+        steering: Steering | None = None,  # noqa: ARG002 - the protocol's name
+    ) -> list[Completion]:
         """Empty texts, or texts cut off before their first word."""
         self._speak()
         cut = Completion(text="", n_tokens=max_new_tokens, truncated=True)
@@ -164,6 +176,11 @@ class Muted:
         n_prompts = 0 if self.how == "empty" else len(prompts)
         return np.full((n_layers, n_prompts, 8), np.nan, dtype=np.float32)
 
+    def counterpart(self, kind: str) -> Subject | None:
+        """The other model, muted as well."""
+        other = self.subject.counterpart(kind)
+        return None if other is None else replace(self, subject=other)
+
     def _speak(self) -> None:
         if self.how == "raises":
             raise SubjectError("muted subject", got="a question", expected="none; it is muted")
@@ -175,7 +192,7 @@ def require(access: Access, needed: Access) -> None:
     Raises:
         SubjectError: It does.
     """
-    if ORDER.index(access) < ORDER.index(needed):
+    if not access.reaches(needed):
         raise SubjectError(
             "access", got=f"a request for {needed.value}", expected=f"no more than {access.value}"
         )
