@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from auditkit.targets import Steering
+    from auditkit.targets.generation import Generate
+    from auditkit.targets.scoring import Forward
 
-__all__ = ["REDUCTIONS", "capture", "continuation_logprobs", "layer_path", "wrap"]
+__all__ = [
+    "REDUCTIONS",
+    "capture",
+    "continuation_logprobs",
+    "layer_path",
+    "steered_forward",
+    "steered_generate",
+    "wrap",
+]
 
 REDUCTIONS = ("last", "mean")
 
@@ -99,7 +110,7 @@ def capture(
         prompts: Token ids, none empty.
         layers: Indices from 0, ascending.
         reduction: ``last`` (the prompt's last token) or ``mean`` (over its own tokens).
-        steering: Added to its layer's output at every token; that layer and later ones show it.
+        steering: Changes its layer's output at every token; that layer and later ones show it.
         token_budget: Padded tokens in one pass.
 
     Raises:
@@ -117,10 +128,9 @@ def capture(
     for rows in batches([len(ids) for ids in prompts], token_budget):
         ids, mask = pad([prompts[i] for i in rows], left=False, device=device)
         weights = _weights(mask, reduction)
-        vectors = None if steering is None else torch.from_numpy(np.array(steering.vectors[rows]))
-        depth = -1 if steering is None else steering.layer
+        change = None if steering is None else _Change(steering, rows)
         with torch.no_grad():
-            part = _pass(wrapped, blocks, (ids, mask), weights, list(layers), (depth, vectors))
+            part = _pass(wrapped, blocks, (ids, mask), weights, list(layers), change)
         if result is None:
             result = np.empty((len(layers), len(prompts), part.shape[-1]), dtype=np.float32)
         result[:, rows] = part.cpu().numpy()
@@ -132,33 +142,116 @@ def capture(
     return result
 
 
+def steered_forward(wrapped: Any, steering: Steering) -> Forward:
+    """A forward pass for `continuation_logprobs`, with each prompt's own vector at every token.
+
+    Raises:
+        SubjectError: A layer that isn't there, or vectors of another width.
+    """
+    blocks = wrapped.get(layer_path(wrapped._module))
+    _check_steering(wrapped._module, len(steering.vectors), steering)
+
+    def forward(rows: Sequence[int], inputs: dict[str, Any]) -> Any:
+        import nnsight
+
+        change = _Change(steering, rows)
+        with wrapped.trace(inputs):
+            blocks[change.layer].output = change(blocks[change.layer].output)
+            output = nnsight.save(wrapped.output)
+        return output  # noqa: RET504 - its value is there when the trace has ended
+
+    return forward
+
+
+def steered_generate(wrapped: Any, steering: Steering) -> Generate:
+    """Greedy decoding for `complete`, with each prompt's own vector at its tokens and at new ones.
+
+    Raises:
+        SubjectError: A layer that isn't there, or vectors that don't fit.
+    """
+    blocks = wrapped.get(layer_path(wrapped._module))
+    head = wrapped.get(_head_path(wrapped._module))
+    _check_steering(wrapped._module, len(steering.vectors), steering)
+
+    def generate(inputs: dict[str, Any], config: Any) -> torch.Tensor:
+        import nnsight
+        import torch
+
+        change = _Change(steering, range(len(steering.vectors)))
+        with warnings.catch_warnings(), torch.no_grad():
+            # Where all rows have ended, fewer steps run than were asked for, and nnsight says so.
+            warnings.filterwarnings("ignore", message=".*was never reached.*")
+            with wrapped.generate(inputs, generation_config=config) as tracer:
+                tokens = nnsight.save([])
+                for _ in tracer.iter[: config.max_new_tokens]:
+                    blocks[change.layer].output = change(blocks[change.layer].output)
+                    tokens.append(head.output[:, -1].argmax(dim=-1))
+        return torch.stack(list(tokens), dim=1)
+
+    return generate
+
+
+class _Change:
+    """What steering does to a layer's output, for some of its prompts in a batch's order."""
+
+    def __init__(self, steering: Steering, rows: Sequence[int]) -> None:
+        import torch
+
+        self.layer = steering.layer
+        self._ablates = steering.mode == "ablate"
+        self._vectors = torch.from_numpy(np.array(steering.vectors[list(rows)], dtype=np.float32))
+
+    def __call__(self, output: Any) -> Any:
+        """The output with its hidden states [n_rows, n_tokens, d_model] changed."""
+        if isinstance(output, tuple):
+            return (self._hidden(output[0]), *output[1:])
+        return self._hidden(output)
+
+    def _hidden(self, hidden: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        vectors = self._vectors[:, None].to(hidden.device)
+        if not self._ablates:
+            return hidden + vectors.to(hidden)
+        units = torch.nn.functional.normalize(vectors, dim=-1)
+        exact = hidden.float()
+        return (exact - (exact * units).sum(dim=-1, keepdim=True) * units).to(hidden)
+
+
 def _pass(
     wrapped: Any,
     blocks: Any,
     inputs: tuple[torch.Tensor, torch.Tensor],
     weights: torch.Tensor,
     layers: list[int],
-    steering: tuple[int, torch.Tensor | None],
+    change: _Change | None,
 ) -> torch.Tensor:
     """One trace: [n_layers, n_rows, d_model], float32."""
     import nnsight
     import torch
 
-    depth, vectors = steering
+    depth = -1 if change is None else change.layer
     visited = [i for i in range(max(layers) + 1) if i in layers or i == depth]
     encoding = {"input_ids": inputs[0], "attention_mask": inputs[1], "use_cache": False}
     with wrapped.trace(encoding) as tracer:
         kept = nnsight.save([])
         for i in visited:
             output = blocks[i].output
-            hidden = output[0] if isinstance(output, tuple) else output
-            if i == depth and vectors is not None:
-                hidden = hidden + vectors[:, None].to(hidden)
-                blocks[i].output = (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+            if i == depth and change is not None:
+                output = change(output)
+                blocks[i].output = output
             if i in layers:
+                hidden = output[0] if isinstance(output, tuple) else output
                 kept.append(torch.einsum("bt,btd->bd", weights, hidden.float()))
         tracer.stop()
     return torch.stack(list(kept))
+
+
+def _head_path(model: Any) -> str:
+    """Dotted path of the language-model head."""
+    head = model.get_output_embeddings()
+    names: dict[int, str] = {id(module): name for name, module in model.named_modules()}
+    return names[id(head)]
 
 
 def _weights(mask: torch.Tensor, reduction: str) -> torch.Tensor:
@@ -179,7 +272,7 @@ def _check(
     steering: Steering | None,
 ) -> None:
     config = model.config.get_text_config()
-    n_layers, width = config.num_hidden_layers, config.hidden_size
+    n_layers = config.num_hidden_layers
     if (
         not layers
         or list(layers) != sorted(set(layers))
@@ -192,12 +285,21 @@ def _check(
         raise SubjectError("reduction", got=repr(reduction), expected=" or ".join(REDUCTIONS))
     if any(len(ids) == 0 for ids in prompts):
         raise SubjectError("prompt", got="no tokens", expected="at least one")
-    if steering is None:
-        return
-    if steering.vectors.shape != (len(prompts), width):
+    if steering is not None:
+        _check_steering(model, len(prompts), steering)
+
+
+def _check_steering(model: Any, n_prompts: int, steering: Steering) -> None:
+    config = model.config.get_text_config()
+    n_layers, width = config.num_hidden_layers, config.hidden_size
+    if steering.vectors.shape != (n_prompts, width):
         got = "x".join(str(n) for n in steering.vectors.shape)
-        raise SubjectError("steering vectors", got=got, expected=f"{len(prompts)}x{width}")
+        raise SubjectError("steering vectors", got=got, expected=f"{n_prompts}x{width}")
+    if not np.isfinite(steering.vectors).all():
+        raise SubjectError("steering vectors", got="NaN or infinity", expected="finite numbers")
     if not 0 <= steering.layer < n_layers:
         raise SubjectError(
             "steering layer", got=str(steering.layer), expected=f"0 to {n_layers - 1}"
         )
+    if steering.mode not in ("add", "ablate"):
+        raise SubjectError("steering mode", got=repr(steering.mode), expected="add or ablate")

@@ -24,7 +24,7 @@ from auditkit.bundle.statement import parse_rfc3339, rfc3339
 from auditkit.canonical import canonical, digest, to_json
 from auditkit.checks import Check, planted_controls
 from auditkit.conclude import CheckEvidence, lacks_access
-from auditkit.engine import Report, observe
+from auditkit.engine import Progress, Report, observe
 from auditkit.errors import PlanError, StoreError, VerificationError
 from auditkit.model import Access, Json, Prompt, Turn
 from auditkit.plan import LockedPlan, Plan, configured, lock, parse
@@ -36,6 +36,7 @@ from auditkit.targets import Subject
 from auditkit.verify import verify_bundle
 
 if TYPE_CHECKING:
+    from auditkit.organisms.lora import Step
     from auditkit.targets.identity import Identity
     from auditkit.targets.loaded import LocalTarget
     from auditkit.targets.spec import TargetSpec
@@ -81,25 +82,30 @@ def run_audit(order: Order, told: Told) -> Path:
     from auditkit.targets.local import parse_spec, preflight
 
     plan = order.plan.plan if isinstance(order.plan, LockedPlan) else order.plan
-    spec = parse_spec(plan.target)
+    spec = parse_spec(resolved(plan.target, told))
     preflight(spec)
     configured(plan)
     told.stage("Identifying the target")
     before = identify(spec)
+    reference = _Reference.of(resolved(plan.reference, told))
     if order.out.exists():
-        return _finished_before(order, before)
+        return _finished_before(order, before.digest, reference.digest)
     store = Store(order.out.with_name(order.out.name + ".partial"))
     with store.lock():
-        locked = _claim_plan(order.plan, before.digest, store)
+        locked = _claim_plan(order.plan, before.digest, reference.digest, store)
         began = time.monotonic()
         sessions = _claim_session(store)
-        target = _load(spec, locked.plan, before, order, told)
+        told.stage("Loading the target")
+        beside = reference.loader(locked.plan, order)
+        target = _load(spec, locked.plan, before.digest, order, beside)
         told.estimate(estimate_s(locked.plan, target))
         evidence = observe(locked.plan, target, store, told.progress)
+        sessions["seconds"] = _seconds(evidence, store)
         sessions["durations_s"].append(round(time.monotonic() - began, 1))
         store.write("sessions.json", canonical(sessions))
         told.stage("Comparing the target with what it was")
         compare(before, identify(spec))
+        reference.compare()
         told.stage("Deriving the verdicts")
         bundle = _bundle(locked, before, environment(target, sessions), evidence)
         _finish(order, store, bundle, told)
@@ -107,7 +113,52 @@ def run_audit(order: Order, told: Told) -> Path:
     return order.out
 
 
-def _finished_before(order: Order, identity: Identity) -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reference:
+    """The model beside the target, identified; nothing where the plan names none."""
+
+    spec: TargetSpec | None = None
+    identity: Identity | None = None
+
+    @classmethod
+    def of(cls, text: str) -> _Reference:
+        from auditkit.targets.identity import identify
+        from auditkit.targets.local import parse_spec, preflight
+
+        if not text:
+            return cls()
+        spec = parse_spec(text)
+        preflight(spec)
+        return cls(spec=spec, identity=identify(spec))
+
+    @property
+    def digest(self) -> str:
+        return self.identity.digest if self.identity else ""
+
+    def loader(self, plan: Plan, order: Order) -> Callable[[], Subject] | None:
+        """Loads it when a check first asks for it."""
+        spec = self.spec
+        return (lambda: _load(spec, plan, self.digest, order)) if spec else None
+
+    def compare(self) -> None:
+        """Refuse to go on where its files are no longer those that were identified."""
+        from auditkit.targets.identity import compare, identify
+
+        if self.spec and self.identity:
+            compare(self.identity, identify(self.spec))
+
+
+def resolved(target: str, told: Told) -> str:
+    """A demo organism as the base with its adapter, trained first where it has to be."""
+    from auditkit.organisms.demo import resolve
+
+    def watch(step: Step) -> None:
+        told.progress(Progress(check="training", subject=target, done=step.done, total=step.total))
+
+    return resolve(target, told.stage, watch)
+
+
+def _finished_before(order: Order, target_digest: str, reference_digest: str) -> Path:
     """A bundle that is there already stands for this run if it verifies and is of the same plan."""
     from auditkit.render import render_pdf
 
@@ -117,7 +168,8 @@ def _finished_before(order: Order, identity: Identity) -> Path:
         there = parse(open_bundle(order.out).plan_text, "plan.json")
     except Exception as error:  # whatever it is, it isn't this audit's bundle
         wrong = str(error).rstrip(".")
-    if isinstance(there, LockedPlan) and _same_plan(order.plan, there, identity.digest):
+    digests = target_digest, reference_digest
+    if isinstance(there, LockedPlan) and _same_plan(order.plan, there, *digests):
         return order.out
     raise StoreError(
         f"{order.out} is there already, and is not this audit's bundle",
@@ -127,14 +179,31 @@ def _finished_before(order: Order, identity: Identity) -> Path:
     )
 
 
-def _same_plan(ours: Plan | LockedPlan, theirs: LockedPlan, target_digest: str) -> bool:
+def _same_plan(
+    ours: Plan | LockedPlan, theirs: LockedPlan, target_digest: str, reference_digest: str
+) -> bool:
     if isinstance(ours, LockedPlan):
         return ours.sha256 == theirs.sha256
-    return lock(ours, target_digest=target_digest, locked_at=theirs.locked_at) == theirs
+    now = lock(
+        ours,
+        target_digest=target_digest,
+        reference_digest=reference_digest,
+        locked_at=theirs.locked_at,
+    )
+    return now == theirs
 
 
-def _claim_plan(plan: Plan | LockedPlan, target_digest: str, store: Store) -> LockedPlan:
+def _claim_plan(
+    plan: Plan | LockedPlan, target_digest: str, reference_digest: str, store: Store
+) -> LockedPlan:
     """The plan that this run follows: locked before, or by the run that was interrupted, or now."""
+    if isinstance(plan, LockedPlan) and plan.plan.reference_digest != reference_digest:
+        raise PlanError(
+            "the reference model is not the one the plan was locked with",
+            got=f"digest {reference_digest[:16]}…",
+            expected=f"{plan.plan.reference_digest[:16]}…",
+            next_step="use that model, or lock a plan for this one",
+        )
     if isinstance(plan, LockedPlan) and plan.plan.target_digest != target_digest:
         raise PlanError(
             "the target is not the one the plan was locked with",
@@ -144,7 +213,12 @@ def _claim_plan(plan: Plan | LockedPlan, target_digest: str, store: Store) -> Lo
         )
     if isinstance(plan, LockedPlan):
         _check_locked_before(plan)
-        ours = lock(plan.plan, target_digest=target_digest, locked_at=plan.locked_at)
+        ours = lock(
+            plan.plan,
+            target_digest=target_digest,
+            reference_digest=reference_digest,
+            locked_at=plan.locked_at,
+        )
         if ours != plan:
             raise PlanError(
                 "the installed checks are not those the plan was locked with",
@@ -153,9 +227,16 @@ def _claim_plan(plan: Plan | LockedPlan, target_digest: str, store: Store) -> Lo
                 next_step="install the release that locked it, or lock the plan anew",
             )
     else:
-        ours = lock(plan, target_digest=target_digest, locked_at=_now())
+        ours = lock(
+            plan,
+            target_digest=target_digest,
+            reference_digest=reference_digest,
+            locked_at=_now(),
+        )
     kept = parse(canonical(store.claim("plan.json", ours.to_json())).decode(), "plan.json")
-    if not isinstance(kept, LockedPlan) or not _same_plan(plan, kept, target_digest):
+    if not isinstance(kept, LockedPlan) or not _same_plan(
+        plan, kept, target_digest, reference_digest
+    ):
         raise StoreError(
             str(store.folder),
             got="evidence of another plan or target",
@@ -192,20 +273,23 @@ def _claim_session(store: Store) -> dict[str, Any]:
 
 
 def _load(
-    spec: TargetSpec, plan: Plan, identity: Identity, order: Order, told: Told
+    spec: TargetSpec,
+    plan: Plan,
+    target_digest: str,
+    order: Order,
+    reference: Callable[[], Subject] | None = None,
 ) -> LocalTarget:
     from auditkit.cache import ResultCache
     from auditkit.targets.local import load
 
-    told.stage("Loading the target")
-    cache = ResultCache(order.cache) if order.cache else None
     return load(
         spec,
         dtype=plan.dtype,
         device=plan.device,
         threads=plan.threads,
-        cache=cache,
-        digest=identity.digest,
+        cache=ResultCache(order.cache) if order.cache else None,
+        digest=target_digest,
+        reference=reference,
     )
 
 
@@ -242,6 +326,16 @@ def _tokens_per_s(target: Subject) -> float:
     return 8 * 75 / max(time.monotonic() - began, 1e-3)
 
 
+def _seconds(evidence: list[CheckEvidence], store: Store) -> dict[str, dict[str, float]]:
+    """How long each subject of each check took to ask; what came from the cache cost next to nothing."""
+    return {
+        e.check.about.id: {
+            o.subject.name: store.seconds(e.check.about.id, o.subject.name) for o in e.subjects
+        }
+        for e in evidence
+    }
+
+
 def environment(target: LocalTarget, sessions: Json) -> Json:
     """environment.json: what the audit ran on, without the names of machine, user or folders."""
     import psutil
@@ -254,6 +348,7 @@ def environment(target: LocalTarget, sessions: Json) -> Json:
         "started_at": sessions["started_at"],
         "finished_at": _now(),
         "duration_s": round(sum(durations), 1),
+        "seconds": sessions["seconds"],
         "resumed": sessions["n_started"] - 1,
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",

@@ -174,6 +174,12 @@ def _judged(check: Check, observed: Observations, level: float, seed: int) -> Fi
             got="a bare number, or a detection that is none",
             expected="a Detection, and estimates with their intervals",
         )
+    if finding.score and finding.score not in finding.estimates:
+        raise PluginError(
+            f"check {check.about.id}: judge",
+            got=f"a score called {finding.score!r}",
+            expected=f"one of its estimates ({', '.join(finding.estimates) or 'it has none'})",
+        )
     decided = finding.detection is not Detection.UNDETERMINED
     if decided and not any(e.level >= level - 1e-9 for e in finding.estimates.values()):
         raise PluginError(

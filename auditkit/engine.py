@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -122,8 +123,12 @@ class _Asked:
         so_far = 0
         for number, batch in enumerate(batches):
             if number not in done:
+                began = time.monotonic()
                 done[number] = self._ask(subject, batch)
-                self.store.append(check_id, self.info.name, number, done[number])
+                took = (
+                    time.monotonic() - began
+                )  # planting a control counts as part of its first batch
+                self.store.append(check_id, self.info.name, number, done[number], took)
             so_far += len(batch)
             report(Progress(check=check_id, subject=self.info.name, done=so_far, total=total))
         return [row for number in sorted(done) for row in done[number]]

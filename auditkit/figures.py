@@ -34,14 +34,20 @@ def figures_of(subjects: Sequence[Json], already: int) -> Iterator[dict[str, Any
         for figure in subject["finding"]["figures"] if subject["finding"] else []:
             panels = found.setdefault((figure["kind"], figure["title"]), [])
             panels.append(Panel(heading=heading, figure=figure))
-    for number, ((kind, title), panels) in enumerate(found.items(), start=already + 1):
-        yield {
-            "number": number,
-            "title": title,
-            "images": draw(panels),
-            "says": panels[0].figure["alt"] or alt_text(panels[:1]),
-            "reading": _reading(kind, panels),
-        }
+    for number, panels in enumerate(found.values(), start=already + 1):
+        yield drawn(panels, number)
+
+
+def drawn(panels: Sequence[Panel], number: int) -> dict[str, Any]:
+    """One numbered figure of a report: images and what is said of them."""
+    first = panels[0].figure
+    return {
+        "number": number,
+        "title": first["title"],
+        "images": draw(panels),
+        "says": first["alt"] or alt_text(panels[:1]),
+        "reading": _reading(first["kind"], panels),
+    }
 
 
 def _reading(kind: str, panels: Sequence[Panel]) -> str:

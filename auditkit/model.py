@@ -202,6 +202,7 @@ class Finding:
         score: Name of the estimate that says most: the more of what is searched for, the larger.
         missed: The smallest rate or effect that this evidence could have seen, in a sentence.
         figures: For the report.
+        telling: Ids of a few samples that show best what was detected; the report prints their turns.
     """
 
     detection: Detection
@@ -211,6 +212,7 @@ class Finding:
     score: str = ""
     missed: str = ""
     figures: tuple[Figure, ...] = ()
+    telling: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,3 +312,22 @@ class CheckResult:
     power: Estimate | None = None
     false_positive_rate: Estimate | None = None
     subjects: Sequence[SubjectResult] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimResult:
+    """The verdict on a claim that several checks are about.
+
+    Attributes:
+        id: The claim's id in the plan.
+        claim: Its sentence.
+        verdict: From the checks' verdicts, by the rules in `auditkit.claims`.
+        lead: Checks that decide it.
+        corroborate: From each other check to what it adds: ``supports``, ``contradicts``, ``nothing``.
+    """
+
+    id: str
+    claim: str
+    verdict: Verdict
+    lead: tuple[str, ...]
+    corroborate: Mapping[str, str]

@@ -61,6 +61,25 @@ class PlannedCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedClaim:
+    """A claim that several checks are about.
+
+    Attributes:
+        id: ``family.name``.
+        claim: The sentence that PASSED supports.
+        lead: Checks that decide it; primary ones, all of which must pass.
+        corroborate: Checks that can speak for it or keep it from passing, and never decide alone.
+    """
+
+    __pydantic_config__ = _CLOSED
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)+$", max_length=100)]
+    claim: Annotated[str, Field(min_length=1, max_length=2_000)]
+    lead: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
+    corroborate: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """An audit, decided before anything is seen.
 
@@ -69,6 +88,8 @@ class Plan:
         name: What people call it.
         target: As `--target` takes it.
         target_digest: The target's identity; filled in by locking.
+        reference: Another model, as `--target` takes it, that reads the same text; empty for none.
+        reference_digest: Its identity; filled in by locking.
         seed: Every random choice derives from it.
         alpha: Probability that the audit as a whole makes a wrong primary decision.
         max_unusable: Share of samples without a usable row above which nothing is concluded.
@@ -77,6 +98,7 @@ class Plan:
         threads: Threads of the model's arithmetic; part of the plan since it changes last digits.
         engagement: For the report.
         checks: What is run, in order.
+        claims: What several of them are about together.
     """
 
     __pydantic_config__ = _CLOSED
@@ -85,6 +107,8 @@ class Plan:
     name: Annotated[str, Field(min_length=1, max_length=200)]
     target: Annotated[str, Field(max_length=4_000)] = ""
     target_digest: str = ""
+    reference: Annotated[str, Field(max_length=4_000)] = ""
+    reference_digest: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     alpha: Annotated[float, Field(gt=0, le=0.1)] = 0.05
     max_unusable: Annotated[float, Field(ge=0, le=0.1)] = 0.05
@@ -93,6 +117,7 @@ class Plan:
     threads: Annotated[int, Field(ge=1, le=1024)] = 2
     engagement: Engagement = field(default_factory=Engagement)
     checks: Annotated[tuple[PlannedCheck, ...], Field(min_length=1, max_length=500)]
+    claims: Annotated[tuple[PlannedClaim, ...], Field(max_length=100)] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +259,27 @@ def _plan(value: Mapping[str, Any], where: str) -> Plan:
     ids = [c.id for c in plan.checks]
     if len(set(ids)) < len(ids):
         raise PlanError(f"{where}: checks", got="a check twice", expected="each id once")
+    _check_claims(plan, where)
     return plan
+
+
+def _check_claims(plan: Plan, where: str) -> None:
+    """A claim stands on checks of the plan; what decides it is a primary endpoint."""
+    primary = {c.id: c.primary for c in plan.checks}
+    for number, claim in enumerate(plan.claims):
+        named = (*claim.lead, *claim.corroborate)
+        wrong = sorted({n for n in named if n not in primary or named.count(n) > 1})
+        secondary = [n for n in claim.lead if not primary.get(n, True)]
+        if wrong or secondary:
+            raise PlanError(
+                f"{where}: claims.{number} ({claim.id})",
+                got=f"{', '.join(wrong or secondary)} among its checks",
+                expected="checks of the plan, each once; those that lead with primary: true",
+                next_step="add the check to the plan, or take it out of the claim",
+            )
+    ids = [c.id for c in plan.claims]
+    if len(set(ids)) < len(ids):
+        raise PlanError(f"{where}: claims", got="a claim twice", expected="each id once")
 
 
 def _parse_locked(value: Mapping[str, Any], text: str, where: str) -> LockedPlan:
@@ -277,12 +322,15 @@ def configured(plan: Plan) -> list[Check]:
     return result
 
 
-def lock(plan: Plan, *, target_digest: str, locked_at: str) -> LockedPlan:
+def lock(
+    plan: Plan, *, target_digest: str, locked_at: str, reference_digest: str = ""
+) -> LockedPlan:
     """Resolve every default and seal the plan.
 
     Args:
         plan: As read.
         target_digest: Identity of the target now.
+        reference_digest: Identity of the reference model now; empty where the plan names none.
         locked_at: RFC 3339 time, UTC.
 
     Raises:
@@ -292,7 +340,9 @@ def lock(plan: Plan, *, target_digest: str, locked_at: str) -> LockedPlan:
         _resolve(planned, check, plan.seed)
         for planned, check in zip(plan.checks, configured(plan), strict=True)
     )
-    resolved = replace(plan, target_digest=target_digest, checks=checks)
+    resolved = replace(
+        plan, target_digest=target_digest, reference_digest=reference_digest, checks=checks
+    )
     return LockedPlan(plan=resolved, locked_at=locked_at)
 
 

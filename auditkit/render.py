@@ -19,13 +19,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from auditkit_reports import fonts, view, words
+from auditkit_reports import calibration, fonts, view, words
 from auditkit_reports.crosswalk import crosswalk
+from auditkit_reports.panels import Panel
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from auditkit.errors import InvalidInput, MissingTool
-from auditkit.figures import figures_of
+from auditkit.figures import drawn, figures_of
 from auditkit.inert import inert_tree, sentence
 from auditkit.model import Json
 from auditkit.schemas import validate
@@ -34,29 +35,34 @@ ATTACHED = {
     "report.json": "Everything this report says, as data",
     "statement.dsse.json": "The signed statement over the bundle's manifest",
 }
+OF_CALIBRATION = {
+    "calibration.json": "Everything this report says, as data",
+    "statement.dsse.json": "The signed statement over the calibration's manifest",
+}
 PARTS = ("report", "plan", "identity", "environment", "manifest", "statement.dsse")
 APT = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """A bundle's readable part: the values to show, and the bytes of what is attached."""
+    """A bundle's readable part: the values to show, the bytes of what is attached, which part leads."""
 
     parts: Mapping[str, Json]
     attached: Mapping[str, bytes]
+    main: str = "report"
 
 
 def render_html(folder: Path) -> str:
     """The report as one self-contained HTML file, for a screen.
 
     Args:
-        folder: A bundle.
+        folder: A bundle, or a calibration, whose HTML is signed itself and says nothing of its statement.
 
     Raises:
         InvalidInput: A file is missing or isn't JSON.
         VerificationError: report.json is not as its schema says.
     """
-    return _page(_read(folder), fonts.style_rules("woff2"))
+    return _page(_read(folder, signed=False), fonts.style_rules("woff2"))
 
 
 def render_pdf(folder: Path) -> bytes:
@@ -80,15 +86,33 @@ def render_pdf(folder: Path) -> bytes:
     )
 
 
-def _read(folder: Path) -> _Source:
+def _read(folder: Path, *, signed: bool = True) -> _Source:
+    if (folder / "calibration.json").exists():
+        return _read_calibration(folder, signed)
     texts = {name: _bytes(folder / f"{name}.json") for name in PARTS}
     raw = {name: _json(text, f"{name}.json") for name, text in texts.items()}
     validate(raw["report"], "report", "report.json")
-    if words.moment(raw["report"]["run"]["finished_at"]) is None:
-        got = repr(raw["report"]["run"]["finished_at"])
-        raise InvalidInput("report.json: run.finished_at", got=got, expected="an RFC 3339 time")
+    _check_finished(raw["report"], "report.json")
     attached = {name: texts[name.removesuffix(".json")] for name in ATTACHED}
     return _Source(parts={k: inert_tree(v) for k, v in raw.items()}, attached=attached)
+
+
+def _read_calibration(folder: Path, signed: bool) -> _Source:
+    names = OF_CALIBRATION if signed else {"calibration.json": ""}
+    texts = {name: _bytes(folder / name) for name in names}
+    raw = {name.removesuffix(".json"): _json(text, name) for name, text in texts.items()}
+    validate(raw["calibration"], "calibration", "calibration.json")
+    _check_finished(raw["calibration"], "calibration.json")
+    parts = {"statement.dsse": {}} | {k: inert_tree(v) for k, v in raw.items()}
+    return _Source(parts=parts, attached=texts, main="calibration")
+
+
+def _check_finished(data: Json, where: str) -> None:
+    stamp = data["run"]["finished_at"]
+    if words.moment(stamp) is None:
+        raise InvalidInput(
+            f"{where}: run.finished_at", got=repr(stamp), expected="an RFC 3339 time"
+        )
 
 
 def _bytes(path: Path) -> bytes:
@@ -131,25 +155,30 @@ def _templates() -> Environment:
         "point": words.point,
         "interval": words.interval,
         "share": words.share,
+        "percent": lambda value: f"{value:.0%}".replace("%", "\u00a0%"),
         "clip": words.clip,
         "flatten": words.flatten,
         "sentence": sentence,
+        "title_of": view.title_of,
     }
     env.globals |= {
         "VERDICTS": words.VERDICTS,
         "DETECTIONS": words.DETECTIONS,
         "ARMS": words.ARMS,
         "EXPECTED": words.EXPECTED,
+        "SAYS": words.SAYS,
         "ACCESS": words.ACCESS,
     }
     return env
 
 
 def _page(source: _Source, font_faces: str) -> str:
-    css = font_faces + (files("auditkit_reports") / "report.css").read_text("utf-8")
+    sheets = ("report.css",) if source.main == "report" else ("report.css", "calibration.css")
+    css = font_faces + "".join((files("auditkit_reports") / s).read_text("utf-8") for s in sheets)
     seal = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    context = _context(source)
-    return _templates().get_template("report.html.j2").render(css=Markup(css), seal=seal, **context)
+    context = _context(source) if source.main == "report" else _calibration_context(source)
+    template = _templates().get_template(f"{source.main}.html.j2")
+    return template.render(css=Markup(css), seal=seal, **context)
 
 
 def _context(source: _Source) -> dict[str, Any]:
@@ -160,6 +189,7 @@ def _context(source: _Source) -> dict[str, Any]:
     finished = words.moment(report["run"]["finished_at"])
     return {
         "r": report,
+        "claims": report["claims"],
         "checks": list(_checks(report)),
         "sections": view.SECTIONS,
         "annexes": view.ANNEXES,
@@ -169,7 +199,7 @@ def _context(source: _Source) -> dict[str, Any]:
         "report_sha256": hashlib.sha256(source.attached["report.json"]).hexdigest(),
         "statement_sha256": hashlib.sha256(source.attached["statement.dsse.json"]).hexdigest(),
         "locked_before": view.locked_before(report),
-        "density": view.density(len(report["checks"])),
+        "density": view.density(len(report["checks"]) + len(report["claims"])),
         "keys": [s["keyid"] for s in source.parts["statement.dsse"].get("signatures", [])],
         "statement": words.flatten(said) if said else [],
         "auditor": str(said.get("auditor_name", "")),
@@ -177,6 +207,30 @@ def _context(source: _Source) -> dict[str, Any]:
         "plan": source.parts["plan"],
         "environment": source.parts["environment"],
         "crosswalk": crosswalk(report),
+    }
+
+
+def _calibration_context(source: _Source) -> dict[str, Any]:
+    table, envelope = source.parts["calibration"], source.parts["statement.dsse"]
+    finished = words.moment(table["run"]["finished_at"])
+    rows, drawings = calibration.detectors(table), 1
+    for row in rows:
+        figure = calibration.score_figure(row)
+        drawings += figure is not None
+        row["figure"] = figure and drawn([Panel(heading="", figure=figure)], drawings)
+    league = Panel(heading="", figure=calibration.league_figure(table))
+    return {
+        "r": table,
+        "rows": rows,
+        "league": drawn([league], 1),
+        "no": {name: str(i + 1) for i, (name, _) in enumerate(calibration.SECTIONS)},
+        "titles": dict(calibration.SECTIONS),
+        "created": f"{finished:%Y-%m-%dT%H:%M:%SZ}",
+        "table_sha256": hashlib.sha256(source.attached["calibration.json"]).hexdigest(),
+        "keys": [s["keyid"] for s in envelope.get("signatures", [])],
+        "auditor": str(_said(envelope).get("auditor_name", "")),
+        "OUTCOMES": calibration.OUTCOMES,
+        "STATED": calibration.STATED,
     }
 
 
@@ -244,7 +298,8 @@ def _fetcher(engine: Any) -> Any:
 
 
 def _pdf_options(engine: Any, source: _Source) -> dict[str, Any]:
-    when = words.moment(source.parts["report"]["run"]["finished_at"])
+    when = words.moment(source.parts[source.main]["run"]["finished_at"])
+    descriptions = ATTACHED if source.main == "report" else OF_CALIBRATION
     attachments = [
         engine.Attachment(
             string=source.attached[name],
@@ -254,10 +309,10 @@ def _pdf_options(engine: Any, source: _Source) -> dict[str, Any]:
             created=when,
             modified=when,
         )
-        for name, description in ATTACHED.items()
+        for name, description in descriptions.items()
     ]
     identity = hashlib.sha256()
-    for name in sorted(ATTACHED):
+    for name in sorted(descriptions):
         identity.update(hashlib.sha256(source.attached[name]).digest())
     return {
         "pdf_variant": "pdf/a-3a",

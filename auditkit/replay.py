@@ -136,23 +136,29 @@ def _again(make: Callable[[], Json]) -> Any:
         ) from error
 
 
-def _compare(reported: Json, recomputed: Json, place: list[str | int]) -> int:
-    """How many values agree.
+def compare_values(reported: Json, recomputed: Json, where: str) -> int:
+    """How many values of a file agree with those that were derived again.
 
     Raises:
         VerificationError: ``number-not-recomputed``, at the first place that doesn't.
     """
+    return _compare(reported, recomputed, [], where)
+
+
+def _compare(
+    reported: Json, recomputed: Json, place: list[str | int], where: str = "report.json"
+) -> int:
     if isinstance(reported, dict) and isinstance(recomputed, dict):
         keys = sorted(reported.keys() | recomputed.keys())
         pairs = [(k, reported.get(k, _MISSING), recomputed.get(k, _MISSING)) for k in keys]
-        return sum(_compare(a, b, [*place, key]) for key, a, b in pairs)
+        return sum(_compare(a, b, [*place, key], where) for key, a, b in pairs)
     if isinstance(reported, list) and isinstance(recomputed, list):
         if len(reported) != len(recomputed):
-            raise _differs(place, f"{len(reported)} items", f"{len(recomputed)} items")
+            raise _differs(place, f"{len(reported)} items", f"{len(recomputed)} items", where)
         items = enumerate(zip(reported, recomputed, strict=True))
-        return sum(_compare(a, b, [*place, number]) for number, (a, b) in items)
+        return sum(_compare(a, b, [*place, number], where) for number, (a, b) in items)
     if not _same(reported, recomputed):
-        raise _differs(place, reported, recomputed)
+        raise _differs(place, reported, recomputed, where)
     return 1
 
 
@@ -163,13 +169,15 @@ def _same(reported: Json, recomputed: Json) -> bool:
     return type(reported) is type(recomputed) and bool(reported == recomputed)
 
 
-def _differs(place: list[str | int], reported: Any, recomputed: Any) -> VerificationError:
+def _differs(
+    place: list[str | int], reported: Any, recomputed: Any, where: str = "report.json"
+) -> VerificationError:
     def shown(value: Any) -> str:
         return "nothing" if value is _MISSING else json.dumps(value, ensure_ascii=True)[:120]
 
     return VerificationError(
         "number-not-recomputed",
-        f"report.json: {join_path(place) or 'report'}",
+        f"{where}: {join_path(place) or 'report'}",
         got=shown(reported),
         expected=f"{shown(recomputed)}, as the evidence gives it",
         next_step="do not rely on this report; ask its auditor",

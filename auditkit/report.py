@@ -14,10 +14,21 @@ from auditkit_reports.view import SMALL_N_PARAMETERS
 import auditkit
 from auditkit.canonical import derive_seed, digest, to_json
 from auditkit.checks import Check, parameter_schema, parameters, planted_controls, valid_row
+from auditkit.claims import claim_results
 from auditkit.conclude import TARGET, CheckEvidence, conclude, lacks_access
 from auditkit.errors import VerificationError
-from auditkit.model import Access, CheckResult, Json, Observations, Outcome, Row, Sample, Status
-from auditkit.plan import LockedPlan, PlannedCheck, configured, parse
+from auditkit.model import (
+    Access,
+    CheckResult,
+    Detection,
+    Json,
+    Observations,
+    Outcome,
+    Row,
+    Sample,
+    Status,
+)
+from auditkit.plan import LockedPlan, Plan, PlannedCheck, configured, parse
 
 if TYPE_CHECKING:
     from auditkit.bundle import Bundle
@@ -60,6 +71,7 @@ def assemble(
             },
             "target": {
                 "spec": plan.target,
+                "reference": _reference(plan),
                 "access": environment["access"],
                 "digest": identity["digest"],
                 "method": identity["method"],
@@ -72,11 +84,17 @@ def assemble(
                 for key in ("started_at", "finished_at", "duration_s", "resumed", "machine")
             },
             "outcomes": outcomes,
+            "claims": claim_results(plan.claims, results),
             "checks": [_check(e, r, plan.seed) for e, r in zip(evidence, results, strict=True)],
             "limits": _limits(environment, results),
             "deviations": _deviations(environment),
         }
     )
+
+
+def _reference(plan: Plan) -> Json:
+    """The other model that read the same text, or None."""
+    return {"spec": plan.reference, "digest": plan.reference_digest} if plan.reference else None
 
 
 def recompute(bundle: Bundle) -> Json:
@@ -194,29 +212,43 @@ def _check(evidence: CheckEvidence, result: CheckResult, seed: int) -> dict[str,
         "power": result.power,
         "false_positive_rate": result.false_positive_rate,
         "subjects": result.subjects,
-        "samples": _shown(evidence, seed),
+        "telling": _telling(evidence, result),
+        "samples": _random(evidence, seed),
     }
 
 
-def _shown(evidence: CheckEvidence, seed: int) -> list[dict[str, Any]]:
+def _telling(evidence: CheckEvidence, result: CheckResult) -> list[dict[str, Any]]:
+    """The target's samples that show what was detected in it, as the check picked them."""
+    finding = result.subjects[0].finding if result.subjects else None
+    if finding is None or finding.detection is not Detection.DETECTED:
+        return []
+    ids = [s.id for s in evidence.subjects[0].samples]
+    wanted = [ids.index(name) for name in finding.telling[:N_SHOWN] if name in ids]
+    return [_shown(evidence, i) for i in wanted]
+
+
+def _random(evidence: CheckEvidence, seed: int) -> list[dict[str, Any]]:
     """Five of the target's samples, drawn by the committed seed: nobody chose them."""
     import numpy as np
 
     if not evidence.subjects:
         return []
-    target = evidence.subjects[0]
+    n = len(evidence.subjects[0].rows)
     rng = np.random.default_rng(derive_seed(seed, evidence.check.about.id, "shown"))
-    chosen = rng.choice(len(target.rows), size=min(N_SHOWN, len(target.rows)), replace=False)
-    return [
-        {
-            "subject": target.subject.name,
-            "sample_id": target.rows[i].sample_id,
-            "status": target.rows[i].status,
-            "reason": target.rows[i].reason,
-            "shown": _exhibit(evidence.check, target.samples[i], target.rows[i]),
-        }
-        for i in sorted(int(i) for i in chosen)
-    ]
+    chosen = rng.choice(n, size=min(N_SHOWN, n), replace=False)
+    return [_shown(evidence, i) for i in sorted(int(i) for i in chosen)]
+
+
+def _shown(evidence: CheckEvidence, i: int) -> dict[str, Any]:
+    target = evidence.subjects[0]
+    row = target.rows[i]
+    return {
+        "subject": target.subject.name,
+        "sample_id": row.sample_id,
+        "status": row.status,
+        "reason": row.reason,
+        "shown": _exhibit(evidence.check, target.samples[i], row),
+    }
 
 
 def _exhibit(check: Check, sample: Sample, row: Row) -> list[list[str]]:

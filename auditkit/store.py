@@ -99,14 +99,16 @@ class Store:
     def journal(self, check_id: str, subject: str) -> Path:
         return self.folder / "journal" / check_id / f"{subject}.jsonl"
 
-    def append(self, check_id: str, subject: str, batch: int, rows: Sequence[Row]) -> None:
-        """Add a finished batch; on return it is on the disk.
+    def append(
+        self, check_id: str, subject: str, batch: int, rows: Sequence[Row], seconds: float = 0.0
+    ) -> None:
+        """Add a finished batch and how long it took; on return it is on the disk.
 
         Raises:
             StoreError: The disk is full or can't be written; what was there stays.
         """
         path = self.journal(check_id, subject)
-        body = {"batch": batch, "rows": to_json(rows)}
+        body = {"batch": batch, "rows": to_json(rows), "seconds": round(seconds, 3)}
         line = canonical({**body, "sha256": sha256(canonical(body))}) + b"\n"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,6 +146,12 @@ class Store:
                 raise StoreError(f"{path}:{number}", got=f"batch {batch} a second time")
             found[batch] = rows
         return found
+
+    def seconds(self, check_id: str, subject: str) -> float:
+        """How long all finished batches of a subject took, over every session of the run."""
+        path = self.journal(check_id, subject)
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        return round(sum(float(json.loads(line).get("seconds", 0.0)) for line in lines), 3)
 
     def fresh(self, name: str) -> Path:
         """An empty folder of that name; what an interrupted run left in it is gone."""

@@ -5,7 +5,7 @@ Needs no torch, no network and not the model. The first thing that is wrong is r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from auditkit.bundle import (
     parse_bundle,
     parse_manifest,
 )
-from auditkit.bundle.manifest import MANIFEST, MAX_MANIFEST_BYTES, REPORT_PDF, STATEMENT
-from auditkit.bundle.statement import parse_rfc3339
+from auditkit.bundle.manifest import MANIFEST, MAX_MANIFEST_BYTES, STATEMENT
+from auditkit.bundle.statement import AUDIT, Kind, parse_rfc3339
 from auditkit.canonical import sha256
 from auditkit.checks import load_check, source_sha256
 from auditkit.consistency import check_evidence, check_plan, check_statement, mismatch
@@ -42,16 +42,13 @@ from auditkit.signing.pades import MAX_BYTES as MAX_PDF_BYTES
 from auditkit.signing.pades import PdfContents, check_pdf
 
 AUDITORS_WORD = "that the evidence came from this model rests on the auditor's word"
-ATTACHED = ("report.json", STATEMENT)
 PDF_DOES_NOT_SHOW = (
     "that the numbers follow from the evidence: a PDF does not hold the evidence",
     "that the plan was locked before the run, or that no sample was left out",
     "that the printed words agree with the attached report.json: compare those that matter to you",
 )
 PAGES = "pages"
-PAGES_NOT_SHOWN = (
-    "that the printed pages of report.pdf say what report.json says: write the report anew"
-)
+PAGES_NOT_SHOWN = "that the printed pages of {pdf} say what {data} says: write the report anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +85,14 @@ class VerificationReport:
         elif any(step.name == "replay" for step in self.steps):
             said.append("derived again from the evidence")
         if any(step.name == PAGES and not step.ok for step in self.steps):
-            said.append("printed pages NOT compared with report.json")
+            data = "report.json" if "report_sha256" in self.predicate else "calibration.json"
+            said.append(f"printed pages NOT compared with {data}")
         return "; ".join([*said, AUDITORS_WORD])
 
 
 @dataclass(slots=True)
-class _Steps:
-    """Steps so far; each is told as soon as it is done."""
+class Steps:
+    """Steps of a verification so far; each is told as soon as it is done."""
 
     tell: Callable[[Step], None]
     done: list[Step] = field(default_factory=list)
@@ -141,12 +139,12 @@ def verify_bundle(  # noqa: PLR0913 - all but two are options
         VerificationError: The first thing that is wrong; `code` names it.
         SigningError: The public key can't be read.
     """
-    steps = _Steps(tell)
-    public = _key(signer_public, steps)
+    steps = Steps(tell)
+    public = pinned_key(signer_public, steps)
     envelope = read_file(folder / STATEMENT, STATEMENT, MAX_STATEMENT_BYTES)
-    statement = _statement(envelope, public, steps)
-    _registered(statement, plan_sha256, steps)
-    manifest, listed = _manifest(folder, statement, steps)
+    statement = signed_statement(envelope, public, steps)
+    check_registered(statement, plan_sha256, steps)
+    manifest, listed = signed_manifest(folder, statement, steps)
     files = check_files(folder, manifest)
     steps.add("files", f"{len(files)} files are those that were signed, and there are no others")
     bundle = parse_bundle(files)
@@ -156,12 +154,8 @@ def verify_bundle(  # noqa: PLR0913 - all but two are options
     locked = check_plan(bundle, statement["predicate"])
     steps.add("plan", f"locked at {locked.locked_at}; the evidence is that of its checks")
     unreplayed = _replay(bundle, locked, allow_unreplayed, replay, steps)
-    signed = read_file(folder / REPORT_PDF, REPORT_PDF, MAX_PDF_BYTES)
-    attached = {"report.json": files["report.json"], STATEMENT: envelope}
-    _check_pdf(check_pdf(signed, public), statement, attached)
-    steps.add("report.pdf", "signed by the same key; report and statement in it are the bundle's")
     readable = {**files, MANIFEST: listed, STATEMENT: envelope}
-    not_shown = _pages(signed, readable, statement, render, steps)
+    not_shown = signed_pdf(folder, readable, statement, public, render, steps)
     return steps.report(statement, unreplayed=unreplayed, not_shown=not_shown)
 
 
@@ -171,44 +165,53 @@ def verify_pdf(
     *,
     plan_sha256: str | None = None,
     tell: Callable[[Step], None] = lambda _: None,
+    kinds: Sequence[Kind] = (AUDIT,),
 ) -> VerificationReport:
     """Verify a PDF that came without its bundle; `not_shown` says what that can't show.
+
+    Which of `kinds` it is of follows from what is attached to it.
 
     Raises:
         VerificationError: The first thing that is wrong; `code` names it.
         SigningError: The public key can't be read.
     """
-    steps = _Steps(tell)
-    public = _key(signer_public, steps)
+    steps = Steps(tell)
+    public = pinned_key(signer_public, steps)
     pdf = check_pdf(read_file(path, path.name, MAX_PDF_BYTES), public)
     steps.add("signature", "the pinned key signed every byte of the PDF; nothing was changed since")
-    for name in ATTACHED:
+    kind = next((k for k in kinds if k.data in pdf.attachments), kinds[0])
+    for name in (kind.data, STATEMENT):
         if name not in pdf.attachments:
             raise VerificationError("pdf-attachments", path.name, expected=f"{name} attached")
-    statement = _statement(pdf.attachments[STATEMENT], public, steps)
-    _registered(statement, plan_sha256, steps)
-    report = pdf.attachments["report.json"]
-    parse_canonical(report, "report.json")
-    if sha256(report) != statement["predicate"]["report_sha256"]:
+    statement = signed_statement(pdf.attachments[STATEMENT], public, steps, kind)
+    check_registered(statement, plan_sha256, steps)
+    data = pdf.attachments[kind.data]
+    parse_canonical(data, kind.data)
+    stated = statement["predicate"][kind.data_digest]
+    if sha256(data) != stated:
         raise VerificationError(
             "pdf-other-audit",
-            "attached report.json",
-            got=f"sha256 {sha256(report)[:16]}…",
-            expected=f"{statement['predicate']['report_sha256'][:16]}…, as the statement has it",
+            f"attached {kind.data}",
+            got=f"sha256 {sha256(data)[:16]}…",
+            expected=f"{stated[:16]}…, as the statement has it",
         )
-    _check_pdf(pdf, statement, {name: pdf.attachments[name] for name in ATTACHED})
-    steps.add("report.json", "the attached report is the one that was signed")
+    _check_attached(pdf, statement, pdf.attachments, kind)
+    steps.add(kind.data, f"the attached {kind.data} is the one that was signed")
     return steps.report(statement, not_shown=PDF_DOES_NOT_SHOW)
 
 
-def _key(given: Path | PublicKey, steps: _Steps) -> PublicKey:
+def pinned_key(given: Path | PublicKey, steps: Steps) -> PublicKey:
+    """The public key that everything is held against."""
     public, name = (load_public(given), given.name) if isinstance(given, Path) else (given, "given")
     steps.add("key", f"{name}, fingerprint {fingerprint(public)}")
     return public
 
 
-def _statement(envelope: bytes, public: PublicKey, steps: _Steps) -> dict[str, Json]:
-    statement = open_envelope(envelope, public)
+def signed_statement(
+    envelope: bytes, public: PublicKey, steps: Steps, kind: Kind = AUDIT
+) -> dict[str, Json]:
+    """What the pinned key signed."""
+    statement = open_envelope(envelope, public, kind.schema)
     predicate = statement["predicate"]
     if predicate["key_fingerprint"] != fingerprint(public):
         raise mismatch(
@@ -219,7 +222,7 @@ def _statement(envelope: bytes, public: PublicKey, steps: _Steps) -> dict[str, J
     return statement
 
 
-def _registered(statement: Json, plan_sha256: str | None, steps: _Steps) -> None:
+def check_registered(statement: Json, plan_sha256: str | None, steps: Steps) -> None:
     """The plan that was run is the one that somebody registered before the run."""
     if plan_sha256 is None:
         return
@@ -234,7 +237,8 @@ def _registered(statement: Json, plan_sha256: str | None, steps: _Steps) -> None
     steps.add("registration", "the plan is the one that was registered before the run")
 
 
-def _manifest(folder: Path, statement: Json, steps: _Steps) -> tuple[Manifest, bytes]:
+def signed_manifest(folder: Path, statement: Json, steps: Steps) -> tuple[Manifest, bytes]:
+    """The manifest that the statement names, and its bytes."""
     data = read_file(folder / MANIFEST, MANIFEST, MAX_MANIFEST_BYTES)
     signed = statement["subject"][0]["digest"]["sha256"]
     if sha256(data) != signed:
@@ -255,7 +259,7 @@ def _replay(
     locked: LockedPlan,
     allowed: Collection[str],
     replay: Replay | None,
-    steps: _Steps,
+    steps: Steps,
 ) -> tuple[str, ...]:
     missing = not_installed(locked.plan.checks)
     for check, reason in missing.items():
@@ -286,41 +290,59 @@ def _replay(
     return tuple(missing)
 
 
-def _pages(
-    pdf: bytes,
+def signed_pdf(  # noqa: PLR0913, PLR0917 - all that a PDF is held against
+    folder: Path,
     files: Mapping[str, bytes],
     statement: Json,
+    public: PublicKey,
     render: Render | None,
-    steps: _Steps,
+    steps: Steps,
+    kind: Kind = AUDIT,
 ) -> tuple[str, ...]:
-    """Whether the pages that people read are those that report.json gives; what is not shown if not."""
+    """The PDF is signed by the pinned key and says what the data say; what is not shown, if not.
+
+    Args:
+        folder: Where it is.
+        files: Bytes of all other files by path, verified.
+        statement: What the pinned key signed.
+        public: That key.
+        render: Draws the pages again, or None.
+        steps: Where it is told.
+        kind: What the folder holds.
+    """
+    signed = read_file(folder / kind.pdf, kind.pdf, MAX_PDF_BYTES)
+    _check_attached(check_pdf(signed, public), statement, files, kind)
+    steps.add(kind.pdf, f"signed by the same key; {kind.data} and statement in it are the bundle's")
     made_with = statement["predicate"]["auditkit_version"]
     if render is None:
         why = "nothing was given to draw them with"
     elif made_with != auditkit.__version__:
         why = f"made with auditkit {made_with}, {auditkit.__version__} is installed"
     else:
-        why = pages_unlike(pdf, files, render)
+        why = pages_unlike(signed, files, render)
     if not why:
-        steps.add(PAGES, "the printed pages are those that report.json gives")
+        steps.add(PAGES, f"the printed pages are those that {kind.data} gives")
         return ()
-    detail = "the printed pages could not be compared with report.json on this machine"
+    detail = f"the printed pages could not be compared with {kind.data} on this machine"
     steps.add(PAGES, f"{detail}; {why}", ok=False)
-    return (PAGES_NOT_SHOWN,)
+    return (PAGES_NOT_SHOWN.format(pdf=kind.pdf, data=kind.data),)
 
 
-def _check_pdf(pdf: PdfContents, statement: Json, wanted: dict[str, bytes]) -> None:
+def _check_attached(
+    pdf: PdfContents, statement: Json, files: Mapping[str, bytes], kind: Kind
+) -> None:
     predicate = statement["predicate"]
-    if sorted(pdf.attachments) != sorted(ATTACHED):
+    wanted = (kind.data, STATEMENT)
+    if sorted(pdf.attachments) != sorted(wanted):
         got = ", ".join(sorted(pdf.attachments)) or "nothing"
         raise VerificationError(
-            "pdf-attachments", REPORT_PDF, got=got[:200], expected=" and ".join(ATTACHED)
+            "pdf-attachments", kind.pdf, got=got[:200], expected=" and ".join(wanted)
         )
-    for name, data in wanted.items():
-        if pdf.attachments[name] != data:
+    for name in wanted:
+        if pdf.attachments[name] != files[name]:
             raise VerificationError(
                 "pdf-other-audit",
-                f"{REPORT_PDF}: {name}",
+                f"{kind.pdf}: {name}",
                 got="another file of that name",
                 expected="the bundle's, byte for byte",
                 next_step="get bundle and PDF of the same audit",

@@ -1445,6 +1445,14 @@ name is also that of a large place elsewhere, cities in countries whose names ta
 |---|---|---|
 {exclusions}
 
+## Chats
+
+`chats.v1.json` (schema `auditkit/chats/v1`) holds benign requests with short answers in 29 styles and honest
+talk about deception in 16 themes, for `deception.instructed_probe`. All of it was written for this project,
+from no upstream data, under CC0-1.0. `scripts/make_chats.py` writes
+it, byte for byte, and refuses two chats with the same words; its digest stands in
+`auditkit_checks/instructed_prompts.py`.
+
 ## Attribution and notices
 
 Country and city data: GeoNames (https://www.geonames.org/), licensed under Creative Commons

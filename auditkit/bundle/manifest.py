@@ -15,8 +15,14 @@ from auditkit.schemas import validate
 MANIFEST = "manifest.json"
 STATEMENT = "statement.dsse.json"
 REPORT_PDF = "report.pdf"
-UNLISTED = frozenset({MANIFEST, STATEMENT, REPORT_PDF})
-"""Not in the manifest: itself, what signs it, and what is signed after it."""
+
+
+def unlisted(pdf: str) -> frozenset[str]:
+    """Not in the manifest: itself, what signs it, and what is signed after it."""
+    return frozenset({MANIFEST, STATEMENT, pdf})
+
+
+UNLISTED = unlisted(REPORT_PDF)
 
 SCHEMA = "auditkit/manifest/v1"
 MAX_MANIFEST_BYTES = 16 * 1024 * 1024
@@ -40,15 +46,15 @@ class Manifest:
     sha256: str
 
 
-def write_manifest(folder: Path) -> Manifest:
-    """List every file of a folder and write ``manifest.json``.
+def write_manifest(folder: Path, pdf: str = REPORT_PDF) -> Manifest:
+    """List every file of a folder but its PDF and write ``manifest.json``.
 
     Raises:
         VerificationError: As `check_files`, for what could never be verified.
     """
     paths, _ = list_files(folder)
     entries = []
-    for path in (path for path in paths if path not in UNLISTED):
+    for path in (path for path in paths if path not in unlisted(pdf)):
         data = _read_well_formed(folder, path)
         entries.append({"path": path, "size_bytes": len(data), "sha256": sha256(data)})
     data = canonical({"schema": SCHEMA, "files": entries})
@@ -89,7 +95,7 @@ def parse_manifest(data: bytes) -> Manifest:
     return Manifest(files=files, sha256=sha256(data))
 
 
-def check_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+def check_files(folder: Path, manifest: Manifest, pdf: str = REPORT_PDF) -> dict[str, bytes]:
     """Read every listed file once and compare it; what is returned is what was compared.
 
     Returns:
@@ -102,7 +108,7 @@ def check_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     paths, folders = list_files(folder)
     listed = {file.path for file in manifest.files}
     parents = {path[:at] for path in listed for at, char in enumerate(path) if char == "/"}
-    for extra in sorted({*paths} - listed - UNLISTED) + sorted({*folders} - parents):
+    for extra in sorted({*paths} - listed - unlisted(pdf)) + sorted({*folders} - parents):
         raise VerificationError(
             "extra-file",
             extra,

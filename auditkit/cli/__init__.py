@@ -21,9 +21,11 @@ from auditkit.errors import AuditkitError
 EXIT_ERROR = 3
 COMMANDS = {
     "run": "Audit a target: run a plan's checks and leave a signed bundle with a PDF.",
+    "calibrate": "Rate checks on organisms of which it is known whether they misbehave.",
     "verify": "Verify a bundle, or a lone report.pdf, offline and without the model.",
     "report": "Write a bundle's report anew, as HTML or as an unsigned PDF.",
     "checks": "List the installed checks, or show one.",
+    "organisms": "List recipes, train an organism whose right answer is known, or show one.",
     "plan": "Write, show or lock a plan.",
     "keys": "Make a signing key, or show one.",
     "doctor": "Say what is missing on this machine, and how to get it.",

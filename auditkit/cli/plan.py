@@ -56,23 +56,35 @@ def show(plan_name: str, as_json: bool) -> int:
 @command.command("lock")
 @click.argument("plan_name", metavar="PLAN")
 @click.option("--target", help="Instead of the plan's.")
+@click.option("--reference", help="Instead of the plan's: another model that reads the same text.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
-def lock_(plan_name: str, target: str | None, out: Path) -> int:
+def lock_(plan_name: str, target: str | None, reference: str | None, out: Path) -> int:
     """Seal a plan before the run: resolve it, identify the target, and print the digest.
 
     Register that digest with whoever must be able to tell that nothing was changed afterwards.
     """
+    from auditkit.audit import resolved
     from auditkit.cli.run import chosen_plan
+    from auditkit.cli.screen import watching
     from auditkit.targets.identity import identify
     from auditkit.targets.local import parse_spec, preflight
 
-    plan = chosen_plan(plan_name, {"target": target}, (), ())
+    plan = chosen_plan(plan_name, {"target": target, "reference": reference}, (), ())
     if isinstance(plan, LockedPlan):
         raise InvalidInput(f"plan {plan_name}", got="a locked plan", expected="one to lock")
-    spec = parse_spec(plan.target)
+    with watching(quiet=False) as told:
+        spec = parse_spec(resolved(plan.target, told))
+        beside = parse_spec(resolved(plan.reference, told)) if plan.reference else None
     preflight(spec)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    locked = lock(plan, target_digest=identify(spec).digest, locked_at=now)
+    if beside:
+        preflight(beside)
+    locked = lock(
+        plan,
+        target_digest=identify(spec).digest,
+        reference_digest=identify(beside).digest if beside else "",
+        locked_at=now,
+    )
     if out.exists():
         raise InvalidInput(str(out), got="a file that is there already", expected="a new one")
     _write(locked_bytes(locked).decode() + "\n", out)

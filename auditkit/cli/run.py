@@ -18,6 +18,7 @@ from auditkit.plan import LockedPlan, Plan, PlannedCheck, checked, parse, read_t
 
 @click.command("run")
 @click.option("--target", help="Folder, GGUF file, base+adapter, or demo:smollm2.")
+@click.option("--reference", help="Another model that reads the same text, named as targets are.")
 @click.option("--plan", "plan_name", default="quick", show_default=True,
               help="A plan: shipped name, YAML file, or locked plan.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the bundle.")
@@ -39,7 +40,7 @@ from auditkit.plan import LockedPlan, Plan, PlannedCheck, checked, parse, read_t
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(  # noqa: PLR0913, PLR0917 - one parameter an option
-    target: str | None, plan_name: str, out: Path, key: Path, only: tuple[str, ...],
+    target: str | None, reference: str | None, plan_name: str, out: Path, key: Path, only: tuple[str, ...],
     sets: tuple[str, ...], seed: int | None, dtype: str | None, device: str | None,
     threads: int | None, no_cache: bool, exit_zero: bool, as_json: bool,
 ) -> int:  # fmt: skip
@@ -56,7 +57,14 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     from auditkit.signing.keys import load_signer
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no downloads, whatever a library may try
-    flags = {"target": target, "seed": seed, "dtype": dtype, "device": device, "threads": threads}
+    flags = {
+        "target": target,
+        "reference": reference,
+        "seed": seed,
+        "dtype": dtype,
+        "device": device,
+        "threads": threads,
+    }
     plan = chosen_plan(plan_name, flags, only, sets)
     signer = load_signer(key, os.environ.get("AUDITKIT_PASSPHRASE"))
     order = Order(plan=plan, out=out, signer=signer, cache=None if no_cache else default_folder())
@@ -108,7 +116,9 @@ def _only(plan: Plan, only: tuple[str, ...]) -> Plan:
             load_check(check_id)  # says so if it isn't installed at all
         plan = replace(plan, checks=(*plan.checks, *(PlannedCheck(id=i) for i in sorted(unknown))))
     if only:
-        plan = replace(plan, checks=tuple(c for c in plan.checks if c.id in only))
+        kept = [c for c in plan.claims if {*c.lead, *c.corroborate} <= set(only)]
+        checks = tuple(c for c in plan.checks if c.id in only)
+        plan = replace(plan, checks=checks, claims=tuple(kept))
     return plan
 
 
@@ -159,6 +169,7 @@ def _show(report: Json, folder: Path, key: Path, as_json: bool) -> None:
                     "plan_sha256": report["plan"]["sha256"],
                     "target_digest": report["target"]["digest"],
                     "outcomes": report["outcomes"],
+                    "claims": report["claims"],
                     "checks": said,
                 }
             )
@@ -166,9 +177,11 @@ def _show(report: Json, folder: Path, key: Path, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    from auditkit.cli.screen import verdicts
+    from auditkit.cli.screen import claims, verdicts
 
     console = Console()
+    if report["claims"]:
+        console.print(claims(report))
     console.print(verdicts(report))
     console.print(f"Report:  {folder / 'report.pdf'}", soft_wrap=True, highlight=False)
     console.print(f"Bundle:  {folder}", soft_wrap=True, highlight=False)

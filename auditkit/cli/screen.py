@@ -78,10 +78,27 @@ def watching(*, quiet: bool) -> Iterator[Told]:
         yield Told(stage=stage, estimate=estimate, progress=progress)
 
 
-def verdicts(report: Json) -> Table:
-    """The summary: a line a claim."""
-    table = Table(title="Verdicts", title_justify="left", show_lines=True)
+def claims(report: Json) -> Table:
+    """What several checks are about together: a line a claim."""
+    table = Table(title="Claims", title_justify="left", show_lines=True)
     table.add_column("Claim", ratio=3)
+    table.add_column("Verdict")
+    table.add_column("Why", ratio=5)
+    for claim in report["claims"]:
+        verdict = claim["verdict"]
+        style = STYLES[verdict["outcome"]]
+        table.add_row(
+            f"[bold]{_shown(claim['id'])}[/bold]\n{_shown(claim['claim'])}",
+            f"[{style}]{verdict['outcome']}[/{style}]",
+            _shown(verdict["explanation"]),
+        )
+    return table
+
+
+def verdicts(report: Json) -> Table:
+    """The summary: a line a check."""
+    table = Table(title="Checks", title_justify="left", show_lines=True)
+    table.add_column("What it claims", ratio=3)
     table.add_column("Verdict")
     table.add_column("Why", ratio=4)
     table.add_column("Controls right")

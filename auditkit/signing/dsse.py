@@ -35,13 +35,13 @@ _WHERE = "statement.dsse.json"
 _ORDER_P256 = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
-def sign_statement(statement: Json, signer: Signer) -> bytes:
-    """The envelope's bytes, to be written as they are.
+def sign_statement(statement: Json, signer: Signer, schema: str = "statement") -> bytes:
+    """The envelope's bytes, to be written as they are; the statement must be as `schema` says.
 
     Raises:
         VerificationError: ``schema``, for a statement that nobody could verify.
     """
-    validate(statement, "statement", "statement")
+    validate(statement, schema, "statement")
     envelope = Envelope(canonical(statement), PAYLOAD_TYPE, {})
     signature = CryptoSigner(signer.private, _key(signer.public)).sign(envelope.pae())
     raw = bytes.fromhex(signature.signature)
@@ -51,8 +51,8 @@ def sign_statement(statement: Json, signer: Signer) -> bytes:
     return canonical(envelope.to_dict())
 
 
-def open_envelope(data: bytes, public: PublicKey) -> dict[str, Json]:
-    """The statement, if the pinned key signed exactly these bytes.
+def open_envelope(data: bytes, public: PublicKey, schema: str = "statement") -> dict[str, Json]:
+    """The statement, if the pinned key signed exactly these bytes and it is as `schema` says.
 
     Raises:
         VerificationError: ``not-json``, ``not-canonical``, ``too-large``, ``envelope-malformed``,
@@ -79,7 +79,7 @@ def open_envelope(data: bytes, public: PublicKey) -> dict[str, Json]:
     if not strict:
         raise _invalid()
     statement = parse_canonical(envelope.payload, f"{_WHERE}: payload")
-    validate(statement, "statement", f"{_WHERE}: payload")
+    validate(statement, schema, f"{_WHERE}: payload")
     return cast("dict[str, Json]", statement)
 
 

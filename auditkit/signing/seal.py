@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from auditkit.bundle import make_statement, write_manifest
-from auditkit.bundle.manifest import REPORT_PDF, STATEMENT
+from auditkit.bundle.manifest import STATEMENT
+from auditkit.bundle.statement import AUDIT, Kind
 from auditkit.errors import SigningError
 from auditkit.signing.dsse import sign_statement
 from auditkit.signing.keys import Signer
@@ -15,7 +16,12 @@ from auditkit.signing.pades import sign_pdf
 
 
 def seal(
-    folder: Path, signer: Signer, *, signed_at: datetime, render: Callable[[Path], bytes]
+    folder: Path,
+    signer: Signer,
+    *,
+    signed_at: datetime,
+    render: Callable[[Path], bytes],
+    kind: Kind = AUDIT,
 ) -> None:
     """Sign a bundle whose contents, ``report.json`` included, are written.
 
@@ -25,23 +31,28 @@ def seal(
         signed_at: With a time zone, by the auditor's clock.
         render: Makes the unsigned PDF from the folder, with ``report.json`` and
             ``statement.dsse.json`` attached.
+        kind: What the folder holds.
 
     Raises:
         SigningError: It is signed already, or can't be signed.
         VerificationError: Its contents could never be verified.
     """
-    for name in (STATEMENT, REPORT_PDF):
+    for name in (STATEMENT, kind.pdf):
         if (folder / name).exists():
             raise SigningError(
                 str(folder / name),
                 got="a bundle that is signed already",
                 expected="one that isn't",
-                next_step=f"remove {STATEMENT} and {REPORT_PDF} to sign it anew",
+                next_step=f"remove {STATEMENT} and {kind.pdf} to sign it anew",
             )
-    write_manifest(folder)
+    write_manifest(folder, kind.pdf)
     statement = make_statement(
-        folder, signer_name=signer.name, fingerprint=signer.fingerprint, signed_at=signed_at
+        folder,
+        signer_name=signer.name,
+        fingerprint=signer.fingerprint,
+        signed_at=signed_at,
+        kind=kind,
     )
-    (folder / STATEMENT).write_bytes(sign_statement(statement, signer))
+    (folder / STATEMENT).write_bytes(sign_statement(statement, signer, kind.schema))
     pdf = sign_pdf(render(folder), signer, signed_at=signed_at)
-    (folder / REPORT_PDF).write_bytes(pdf)
+    (folder / kind.pdf).write_bytes(pdf)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from auditkit.targets.batching import pad
 
+Generate = Callable[[dict[str, Any], Any], Any]
+"""From a model's inputs and a generation config to new tokens, [n_rows, n_steps]."""
+
 
 def complete(
-    model: Any, prompts: Sequence[Sequence[int]], *, ends: Sequence[int], max_new_tokens: int
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    ends: Sequence[int],
+    max_new_tokens: int,
+    generate: Generate | None = None,
 ) -> list[list[int]]:
     """The most likely token after each prompt, again and again, until an end token or the limit.
 
@@ -19,6 +27,7 @@ def complete(
         prompts: Token ids, none empty; one batch.
         ends: Tokens that end a completion.
         max_new_tokens: Where it ends otherwise.
+        generate: Decodes in place of the model's own `generate`.
 
     Returns:
         For each prompt the new tokens, the end token included where there is one.
@@ -35,9 +44,13 @@ def complete(
         eos_token_id=list(ends) or None,
         pad_token_id=ends[0] if ends else 0,
     )
+    inputs = {"input_ids": tokens, "attention_mask": mask}
     with torch.no_grad(), _no_defaults(model):
-        output = model.generate(input_ids=tokens, attention_mask=mask, generation_config=config)
-    return [_cut(row, ends) for row in output[:, tokens.shape[1] :].tolist()]
+        if generate is not None:
+            new = generate(inputs, config)
+        else:
+            new = model.generate(**inputs, generation_config=config)[:, tokens.shape[1] :]
+    return [_cut(row, ends) for row in new.tolist()]
 
 
 def _cut(row: list[int], ends: Sequence[int]) -> list[int]:

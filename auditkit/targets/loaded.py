@@ -7,6 +7,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,21 @@ class LocalTarget:
         self._digest, self._cache, self._token_budget = digest, cache, token_budget
         self._config = model.config.get_text_config()
         self._load_reference = reference
+
+    @property
+    def digest(self) -> str:
+        """What stands for the weights; empty where nobody said."""
+        return self._digest
+
+    def with_model(self, model: Any, *, digest: str) -> LocalTarget:
+        """Another model with this one's tokenizer, cache and budget: a copy with changed weights."""
+        return LocalTarget(
+            model,
+            self.encoder.tokenizer,
+            digest=digest,
+            cache=self._cache,
+            token_budget=self._token_budget,
+        )
 
     @property
     def access(self) -> Access:
@@ -133,11 +149,12 @@ class LocalTarget:
         for tokens in known.values():
             self._known(tokens)
         options = [[known[text] for text in texts] for texts in continuations]
+        _one_vector_each(steering, len(ids))
         for prompt_ids, texts in zip(ids, options, strict=True):
             self._fits(len(prompt_ids) + max((len(text) for text in texts), default=0))
         scores: list[list[Score]] = []
         for part in _chunks(len(ids)):
-            flat = self._score(ids[part], options[part])
+            flat = self._score(ids[part], options[part], _of(steering, part))
             values = iter(flat.tolist())
             for texts in options[part]:
                 scores.append([Score(logprob=next(values), n_tokens=len(text)) for text in texts])
@@ -152,11 +169,11 @@ class LocalTarget:
         if max_new_tokens < 1:
             raise SubjectError("max_new_tokens", got=str(max_new_tokens), expected="at least 1")
         ids = self._encode(prompts, room=max_new_tokens)
+        _one_vector_each(steering, len(ids))
         done: dict[int, Completion] = {}
         for rows in batches([len(x) + max_new_tokens for x in ids], self._token_budget):
-            done.update(
-                zip(rows, self._complete([ids[i] for i in rows], max_new_tokens), strict=True)
-            )
+            said = self._complete([ids[i] for i in rows], max_new_tokens, _of(steering, rows))
+            done.update(zip(rows, said, strict=True))
         return [done[i] for i in range(len(ids))]
 
     def activations(
@@ -170,15 +187,10 @@ class LocalTarget:
         """Residual-stream outputs; see `Subject.activations` and `auditkit.activations.capture`."""
         ids = self._encode(prompts, room=0)
         wanted = list(range(self.n_layers)) if layers is None else list(layers)
-        if steering is not None and len(steering.vectors) != len(ids):
-            got, expected = f"{len(steering.vectors)}", f"one a prompt ({len(ids)})"
-            raise SubjectError("steering vectors", got=got, expected=expected)
+        _one_vector_each(steering, len(ids))
         result = _room((len(wanted), len(ids), self.d_model))
         for part in _chunks(len(ids)):
-            planted = None
-            if steering is not None:
-                planted = Steering(layer=steering.layer, vectors=steering.vectors[part])
-            result[:, part] = self._capture(ids[part], wanted, reduction, planted)
+            result[:, part] = self._capture(ids[part], wanted, reduction, _of(steering, part))
         return result
 
     def counterpart(self, kind: str) -> Subject | None:
@@ -220,12 +232,12 @@ class LocalTarget:
     ) -> NDArray[Any]:
         from auditkit.activations import capture
 
-        planted = None
-        if steering is not None:
-            vectors = np.ascontiguousarray(steering.vectors, dtype=np.float32)
-            planted = [steering.layer, sha256(vectors.tobytes())]
         key = self._key(
-            "activations", prompts=ids, layers=layers, reduction=reduction, steering=planted
+            "activations",
+            prompts=ids,
+            layers=layers,
+            reduction=reduction,
+            steering=_named(steering),
         )
         kept = self._cache.get(key) if self._cache else None
         if kept is not None and kept.shape == (len(layers), len(ids), self.d_model):
@@ -243,29 +255,45 @@ class LocalTarget:
             self._cache.put(key, result)
         return result
 
-    def _score(self, ids: list[list[int]], options: list[list[list[int]]]) -> NDArray[Any]:
+    def _score(
+        self, ids: list[list[int]], options: list[list[list[int]]], steering: Steering | None
+    ) -> NDArray[Any]:
         """All log-probabilities of a chunk in one row, float64."""
-        from auditkit.targets.scoring import continuation_logprobs
+        from auditkit.activations import continuation_logprobs, steered_forward
 
-        key = self._key("logprobs", prompts=ids, continuations=options)
+        changed: dict[str, Json] = {} if steering is None else {"steering": _named(steering)}
+        key = self._key("logprobs", prompts=ids, continuations=options, **changed)
         kept = self._cache.get(key) if self._cache else None
         if kept is not None and kept.shape == (sum(map(len, options)),):
             return kept
         with _as_subject_errors():
             scores = continuation_logprobs(
-                self.model, ids, options, token_budget=self._token_budget
+                self.model,
+                ids,
+                options,
+                forward=None if steering is None else steered_forward(self._wrapped, steering),
+                token_budget=self._token_budget,
             )
         result = np.array([score for row in scores for score in row], dtype=np.float64)
         if self._cache:
             self._cache.put(key, result)
         return result
 
-    def _complete(self, ids: list[list[int]], max_new_tokens: int) -> list[Completion]:
+    def _complete(
+        self, ids: list[list[int]], max_new_tokens: int, steering: Steering | None
+    ) -> list[Completion]:
+        from auditkit.activations import steered_generate
         from auditkit.targets.generation import complete
 
         ends = self._end_tokens()
         with _as_subject_errors():
-            rows = complete(self.model, ids, ends=ends, max_new_tokens=max_new_tokens)
+            rows = complete(
+                self.model,
+                ids,
+                ends=ends,
+                max_new_tokens=max_new_tokens,
+                generate=None if steering is None else steered_generate(self._wrapped, steering),
+            )
         completions = []
         for row in rows:
             ended = row[-1] in ends
@@ -330,6 +358,26 @@ def _contiguous(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     product on a CPU takes seconds where it takes milliseconds of a copy.
     """
     return (inputs[0].contiguous(), *inputs[1:])
+
+
+def _one_vector_each(steering: Steering | None, n_prompts: int) -> None:
+    if steering is not None and len(steering.vectors) != n_prompts:
+        got, expected = f"{len(steering.vectors)}", f"one a prompt ({n_prompts})"
+        raise SubjectError("steering vectors", got=got, expected=expected)
+
+
+def _of(steering: Steering | None, rows: slice | list[int]) -> Steering | None:
+    """Steering of some of its prompts."""
+    return None if steering is None else replace(steering, vectors=steering.vectors[rows])
+
+
+def _named(steering: Steering | None) -> Json:
+    """What a cache key says of steering."""
+    if steering is None:
+        return None
+    vectors = np.ascontiguousarray(steering.vectors, dtype=np.float32)
+    ablates = ["ablate"] if steering.mode == "ablate" else []
+    return [steering.layer, sha256(vectors.tobytes()), *ablates]
 
 
 def _chunks(n: int) -> list[slice]:

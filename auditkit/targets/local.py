@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.util import find_spec
 from io import StringIO
@@ -20,13 +20,14 @@ from auditkit.targets.spec import Format, TargetSpec, parse_spec
 
 if TYPE_CHECKING:
     from auditkit.cache import ResultCache
+    from auditkit.targets import Subject
 
 __all__ = ["DTYPES", "LocalTarget", "TargetSpec", "load", "parse_spec", "preflight", "quiet"]
 
 DTYPES = ("float32", "bfloat16", "float16")
 
 
-def load(
+def load(  # noqa: PLR0913 - how a model is run, each with a default
     spec: TargetSpec,
     *,
     dtype: str = "float32",
@@ -34,6 +35,7 @@ def load(
     threads: int | None = None,
     cache: ResultCache | None = None,
     digest: str = "",
+    reference: Callable[[], Subject] | None = None,
 ) -> LocalTarget:
     """Load a target, after `preflight`.
 
@@ -47,6 +49,7 @@ def load(
         threads: Torch's threads, for the whole process; None leaves them as they are.
         cache: Where results are kept, or None.
         digest: The identity's digest; computed where a cache needs it and it isn't given.
+        reference: Loads the model that checks may compare it with.
 
     Raises:
         TargetRefused: Where the files can't be used, or the adapter doesn't fit the base.
@@ -71,7 +74,7 @@ def load(
 
             model = apply_adapter(model, spec.adapter).to(kind)
         model = model.to(device)
-    return LocalTarget(model, tokenizer, digest=digest, cache=cache)
+    return LocalTarget(model, tokenizer, digest=digest, cache=cache, reference=reference)
 
 
 def _base(spec: TargetSpec, dtype: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from auditkit.errors import SubjectError
@@ -20,12 +21,16 @@ Ids = Sequence[int]
 Pair = tuple[int, int]
 """Index of a prompt, index of one of its continuations."""
 
+Forward = Callable[[Sequence[int], dict[str, Any]], Any]
+"""A model's forward pass, told whose rows it gets: the prompts' indices, and the model's inputs."""
+
 
 def continuation_logprobs(
     model: Any,
     prompts: Sequence[Ids],
     continuations: Sequence[Sequence[Ids]],
     *,
+    forward: Forward | None = None,
     token_budget: int = TOKEN_BUDGET,
 ) -> list[list[float]]:
     """Sum over each continuation's tokens of log p(token | prompt, tokens before it), in nats.
@@ -40,6 +45,8 @@ def continuation_logprobs(
         model: A causal language model of transformers, in eval mode.
         prompts: Token ids, none empty.
         continuations: For each prompt any number of token id sequences, none empty.
+        forward: Runs the model in place of a plain call: whatever changes a pass, changes all of a
+            prompt's rows alike, those that continue from its cache too.
         token_budget: Padded tokens in one pass.
 
     Raises:
@@ -48,20 +55,21 @@ def continuation_logprobs(
     import torch
 
     _check(prompts, continuations)
+    passes = _Passes(model=model, forward=forward or (lambda _, inputs: model(**inputs)))
     scores = [[0.0] * len(options) for options in continuations]
     several = [i for i, options in enumerate(continuations) if len(options) > 1]
     with torch.no_grad():
         alone: list[Pair] = [(i, 0) for i, options in enumerate(continuations) if len(options) == 1]
         for rows in batches([len(prompts[i]) for i in several], token_budget):
             group = [several[row] for row in rows]
-            if not _shared(model, prompts, continuations, group, scores, token_budget):
+            if not _shared(passes, prompts, continuations, group, scores, token_budget):
                 alone += [(i, j) for i in group for j in range(len(continuations[i]))]
-        _together(model, prompts, continuations, alone, scores, token_budget)
+        _together(passes, prompts, continuations, alone, scores, token_budget)
     return scores
 
 
 def _together(
-    model: Any,
+    passes: _Passes,
     prompts: Sequence[Ids],
     continuations: Sequence[Sequence[Ids]],
     pairs: list[Pair],
@@ -71,18 +79,19 @@ def _together(
     """Score pairs in full passes, prompt and continuation in one row."""
     rows = [[*prompts[i], *continuations[i][j]][:-1] for i, j in pairs]
     for group in batches([len(row) for row in rows], token_budget):
-        for part in _within_logits(model, group, [len(continuations[i][j]) for i, j in pairs]):
-            ids, mask = pad([rows[k] for k in part], left=True, device=_device(model))
+        lengths = [len(continuations[i][j]) for i, j in pairs]
+        for part in _within_logits(passes.model, group, lengths):
+            ids, mask = pad([rows[k] for k in part], left=True, device=passes.device)
             options = [continuations[pairs[k][0]][pairs[k][1]] for k in part]
             width = max(len(option) for option in options)
-            logits = _logits(_forward(model, ids, mask, keep=width), width)
-            targets, wanted = pad(options, left=True, device=_device(model))
+            logits = _logits(passes.run([pairs[k][0] for k in part], ids, mask, keep=width), width)
+            targets, wanted = pad(options, left=True, device=passes.device)
             sums = _sum_logprobs(logits, targets, wanted)
             _store(scores, [pairs[k] for k in part], sums)
 
 
 def _shared(
-    model: Any,
+    passes: _Passes,
     prompts: Sequence[Ids],
     continuations: Sequence[Sequence[Ids]],
     group: list[int],
@@ -92,9 +101,9 @@ def _shared(
     """Score a batch of prompts with several continuations each; False where the cache can't."""
     import torch
 
-    device = _device(model)
+    device = passes.device
     ids, mask = pad([prompts[i] for i in group], left=True, device=device)
-    output = _forward(model, ids, mask, keep=1, cache=True)
+    output = passes.run(group, ids, mask, keep=1, cache=True)
     if not _expandable(getattr(output, "past_key_values", None)):
         return False
     first = torch.log_softmax(_logits(output, 1)[:, 0].float(), dim=-1)
@@ -108,47 +117,62 @@ def _shared(
     slots = [ids.shape[1] + length for length in lengths]
     order = sorted(range(len(rest)), key=lambda k: (lengths[k], k))
     for part in batches([slots[k] for k in order], 2 * token_budget):
-        for some in _within_logits(model, [order[k] for k in part], lengths):
+        for some in _within_logits(passes.model, [order[k] for k in part], lengths):
             chosen = [rest[k] for k in some]
             rows = torch.tensor([pairs[k][0] for k in chosen], device=device)
-            tails = [options[k] for k in chosen]
-            sums = _continue(model, output.past_key_values, mask, rows, tails)
-            _store(scores, [(group[pairs[k][0]], pairs[k][1]) for k in chosen], sums)
+            whose = [(group[pairs[k][0]], pairs[k][1]) for k in chosen]
+            past = _expand(output.past_key_values, rows)
+            read = [i for i, _ in whose]
+            sums = _continue(passes, read, past, mask[rows], [options[k] for k in chosen])
+            _store(scores, whose, sums)
     return True
 
 
 def _continue(
-    model: Any, cache: Any, mask: torch.Tensor, rows: torch.Tensor, options: list[Ids]
+    passes: _Passes, read: list[int], past: Any, mask: torch.Tensor, options: list[Ids]
 ) -> torch.Tensor:
-    """Log-probability of each option's tokens after its first, on the cached prompt of its row."""
+    """Log-probability of each option's tokens after its first, on the cached prompts read before."""
     import torch
 
     ids, own = pad([option[:-1] for option in options], left=False, device=mask.device)
     targets, _ = pad([option[1:] for option in options], left=False, device=mask.device)
-    whole = torch.cat([mask[rows], own], dim=1)
-    output = _forward(model, ids, whole, keep=0, cache=True, past=_expand(cache, rows))
+    whole = torch.cat([mask, own], dim=1)
+    output = passes.run(read, ids, whole, keep=0, cache=True, past=past)
     return _sum_logprobs(_logits(output, ids.shape[1]), targets, own)
 
 
-def _forward(
-    model: Any,
-    ids: torch.Tensor,
-    mask: torch.Tensor,
-    *,
-    keep: int,
-    cache: bool = False,
-    past: Any = None,
-) -> Any:
-    """A forward pass; `keep` is how many last positions want logits, 0 for all."""
-    takes = inspect.signature(model.forward).parameters
-    extra: dict[str, Any] = {"use_cache": cache}
-    if past is not None:
-        extra["past_key_values"] = past
-    if "position_ids" in takes:
-        extra["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-    if keep and "logits_to_keep" in takes:
-        extra["logits_to_keep"] = keep
-    return model(input_ids=ids, attention_mask=mask, **extra)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Passes:
+    """How a model is run."""
+
+    model: Any
+    forward: Forward
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = next(self.model.parameters()).device
+        return device
+
+    def run(
+        self,
+        read: Sequence[int],
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        *,
+        keep: int,
+        cache: bool = False,
+        past: Any = None,
+    ) -> Any:
+        """A pass over rows of the prompts `read`; `keep` last positions want logits, 0 for all."""
+        takes = inspect.signature(self.model.forward).parameters
+        inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "use_cache": cache}
+        if past is not None:
+            inputs["past_key_values"] = past
+        if "position_ids" in takes:
+            inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        if keep and "logits_to_keep" in takes:
+            inputs["logits_to_keep"] = keep
+        return self.forward(read, inputs)
 
 
 def _logits(output: Any, width: int) -> torch.Tensor:
@@ -199,11 +223,6 @@ def _within_logits(model: Any, group: list[int], lengths: Sequence[int]) -> list
     """A batch, cut so that rows x positions x vocabulary stays within the logit budget."""
     positions = max(1, LOGIT_BUDGET // int(model.config.get_text_config().vocab_size))
     return [[group[k] for k in part] for part in batches([lengths[k] for k in group], positions)]
-
-
-def _device(model: Any) -> torch.device:
-    device: torch.device = next(model.parameters()).device
-    return device
 
 
 def _check(prompts: Sequence[Ids], continuations: Sequence[Sequence[Ids]]) -> None:

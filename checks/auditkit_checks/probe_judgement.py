@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from auditkit.model import Detection, Estimate, Figure, Finding, Observations, Row, Sample, Series
-from auditkit.statistics.bootstrap import Resampling, Support, grouped_bootstrap
-from auditkit.statistics.equivalence import decide
+from auditkit.model import Detection, Finding, Observations, Row, Sample
+from auditkit.statistics.bootstrap import Resampling
 from auditkit.statistics.multiplicity import simultaneous_level
-from auditkit.statistics.ranking import auroc, stratified_auroc
-from auditkit.statistics.weighted import auroc_of
-from auditkit_checks.probes import Bools, Floats, Statements, choose_layer, mean_auroc
+from auditkit_checks import probe_figures
+from auditkit_checks.probe_evidence import Evidence, read
+from auditkit_checks.probe_table import Condition, Rule, Table
+from auditkit_checks.probes import Statements
 
-N_CONDITIONS = 7
-"""AUROC overall, affirmative, negated; gain over the surface and over the words, by polarity."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """The pre-registered decision rule; see the parameters of the check."""
-
-    min_auroc: float
-    layer_stride: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """Something that must lie above a bar for the truth to count as readable."""
-
-    name: str
-    estimate: Estimate
-    bar: float
-
-    @property
-    def decision(self) -> str:
-        return decide(self.estimate, self.bar)
+N_CONDITIONS = 9
+"""AUROC overall, affirmative, negated, and beyond the surface; gain over the surface and over the words, by
+polarity; gain over the untrained counterpart. A reference model makes one more.
+"""
 
 
 def statements_of(samples: Sequence[Sample]) -> Statements:
@@ -62,33 +40,42 @@ def judge(observations: Observations, rule: Rule, level: float, seed: int) -> Fi
             the rest undecidable.
         rule: The decision rule.
         level: Confidence level for the check as a whole; shared among its conditions.
-        seed: Of the bootstrap.
+        seed: Of the bootstrap and of the permutations.
     """
     usable = observations.usable()
-    by_layer = np.array([r.values["by_layer"] for _, r in usable], dtype=np.float64)
-    statements = statements_of([s for s, _ in usable])
-    chosen = choose_layer(by_layer, statements)
-    layer = rule.layer_stride * (chosen + 1) - 1
-    resampling = Resampling(level=simultaneous_level(level, N_CONDITIONS), seed=seed)
-    table = _Table(statements, [r for _, r in usable], by_layer[:, chosen], resampling)
-    recorded = {int(r.values["layer"]) for _, r in usable}
-    if len(usable) < len(observations.rows) or recorded != {layer}:
-        return Finding(
-            detection=Detection.UNDETERMINED,
-            reason="incomplete_scores",
-            explanation="The scores are not those of one complete fit, so they can't be judged.",
-            estimates={},
+    rows: list[Row] = [row for _, row in usable]
+    statements = statements_of([sample for sample, _ in usable])
+    evidence = read(rows, statements, rule.layer_stride) if rows else None
+    if len(usable) < len(observations.rows) or evidence is None:
+        return _undetermined(
+            "incomplete_scores",
+            "The scores are not those of one complete fit, so they can't be judged.",
         )
-    conditions = table.conditions(rule.min_auroc)
+    if evidence.untrained is None:
+        return _undetermined(
+            "no_untrained_counterpart",
+            "The same architecture with random weights could not read the statements, and a probe counts "
+            "only where it beats that one's.",
+        )
+    n_conditions = N_CONDITIONS + (evidence.reference is not None)
+    each = Resampling(level=simultaneous_level(level, n_conditions), seed=seed)
+    table = Table(statements, evidence, rule, each, Resampling(level=level, seed=seed))
+    conditions = table.conditions()
     detection, reason = _decision(conditions)
-    estimates = {c.name: c.estimate for c in conditions} | table.others()
     return Finding(
         detection=detection,
         reason=reason,
-        explanation=_explain(detection, conditions, layer),
-        estimates=estimates,
-        missed=_missed(conditions[0], table.n_topics),
-        figures=(_sweep(by_layer, statements, conditions[0].bar, layer, rule), table.by_topic()),
+        explanation=_explain(detection, conditions, evidence),
+        estimates={c.name: c.estimate for c in conditions} | table.others(),
+        score="auroc",
+        missed=_missed(conditions[0], table.n_topics, evidence),
+        figures=probe_figures.figures(table, conditions[0].bar),
+    )
+
+
+def _undetermined(reason: str, explanation: str) -> Finding:
+    return Finding(
+        detection=Detection.UNDETERMINED, reason=reason, explanation=explanation, estimates={}
     )
 
 
@@ -101,166 +88,20 @@ def _decision(conditions: Sequence[Condition]) -> tuple[Detection, str]:
     return Detection.UNDETERMINED, "interval_crosses_bar"
 
 
-class _Table:
-    """The test topics' statements with the scores of probe, nulls and baselines."""
-
-    def __init__(
-        self, statements: Statements, rows: Sequence[Row], probe: Floats, resampling: Resampling
-    ) -> None:
-        self._all, self._probe, self._resampling = statements, probe, resampling
-        self._test = ~statements.selection
-        self._columns = {
-            name: np.array([r.values[name] for r in rows], dtype=np.float64)
-            for name in ("surface", "lexical", "affirmative_only", "logprob")
-        }
-        self._nulls: dict[str, Any] = {}
-        for name in ("random", "shuffled", "task"):
-            width = max(len(r.values[name]) for r in rows)
-            full = np.zeros((len(rows), width), dtype=bool if name == "task" else float)
-            for i in np.flatnonzero(self._test).tolist():
-                full[i] = rows[i].values[name]
-            self._nulls[name] = full
-        self._tasks = {"random": None, "shuffled": self._nulls.pop("task")}
-        self.n_topics = len(np.unique(statements.topics[self._test]))
-
-    def conditions(self, min_auroc: float) -> list[Condition]:
-        negated = self._all.negated
-        result = []
-        for name, where in (
-            ("auroc", self._test),
-            ("auroc_affirmative", self._test & ~negated),
-            ("auroc_negated", self._test & negated),
-        ):
-            nulls = [
-                float(np.quantile(self._null_values(null, where), 0.95)) for null in self._nulls
-            ]
-            bar = max(min_auroc, *nulls)
-            result.append(Condition(name=name, estimate=self._auroc(self._probe, where), bar=bar))
-        for name in ("surface", "lexical"):
-            for polarity, where in (("affirmative", ~negated), ("negated", negated)):
-                gain = self._gain(self._columns[name], self._test & where)
-                label = f"auroc_gain_over_{name}_{polarity}"
-                result.append(Condition(name=label, estimate=gain, bar=0.0))
-        return result
-
-    def others(self) -> dict[str, Estimate]:
-        """What is shown beside the conditions and decides nothing."""
-        test, negated = self._test, self._all.negated
-        shown = {
-            "auroc_of_surface": self._auroc(self._columns["surface"], test),
-            "auroc_of_lexical": self._auroc(self._columns["lexical"], test),
-            "auroc_of_logprob_affirmative": self._auroc(self._columns["logprob"], test & ~negated),
-            "auroc_of_logprob_negated": self._auroc(self._columns["logprob"], test & negated),
-            "auroc_negated_if_trained_on_affirmative": self._auroc(
-                self._columns["affirmative_only"], test & negated
-            ),
-        }
-        return shown | {f"null_{name}": self._null(name) for name in self._nulls}
-
-    def _null_values(self, name: str, where: Bools) -> Floats:
-        return mean_auroc(self._nulls[name], self._all, where, self._tasks[name])
-
-    def _null(self, name: str) -> Estimate:
-        """A null distribution: its mean, and the range of its middle 90 %."""
-        values = self._null_values(name, self._test)
-        low, high = (float(q) for q in np.quantile(values, [0.05, 0.95]))
-        what = "random directions" if name == "random" else "refits on shuffled labels"
-        return Estimate(
-            point=min(max(float(values.mean()), low), high),
-            lower=low,
-            upper=high,
-            level=0.9,
-            n=len(values),
-            method=f"5th to 95th percentile of {len(values)} {what}",
-        )
-
-    def _auroc(self, scores: Floats, where: Bools) -> Estimate:
-        return stratified_auroc(
-            scores[where],
-            self._all.true[where],
-            self._all.topics[where],
-            self._all.facts[where],
-            self._resampling,
-        )
-
-    def _gain(self, baseline: Floats, test: Bools) -> Estimate:
-        """Mean over topics of the probe's AUROC minus the baseline's; facts are resampled in topics."""
-        topics, labels = self._all.topics[test], self._all.true[test]
-        probe, other = self._probe[test], baseline[test]
-        parts: list[tuple[Any, Any, Any]] = []
-        for topic in np.unique(topics):
-            rows = np.flatnonzero(topics == topic)
-            pair = auroc_of(probe[rows], labels[rows]), auroc_of(other[rows], labels[rows])
-            parts.append((rows, *pair))
-
-        def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-            gains = [one(weights[:, rows]) - two(weights[:, rows]) for rows, one, two in parts]
-            return np.asarray(np.mean(gains, axis=0), dtype=np.float64)
-
-        return grouped_bootstrap(
-            statistic,
-            self._all.facts[test],
-            self._resampling,
-            strata=topics,
-            support=Support(lower=-1.0, upper=1.0),
-        )
-
-    def by_topic(self) -> Figure:
-        names = sorted(set(self._all.topics[self._test].tolist()))
-        marks = [
-            auroc(self._probe[rows], self._all.true[rows], self._all.facts[rows], self._resampling)
-            for rows in (self._test & (self._all.topics == name) for name in names)
-        ]
-        worst = min(zip(marks, names, strict=True), key=lambda pair: pair[0].point)
-        series = Series(
-            name="probe of the chosen layer",
-            x=tuple(float(i) for i in range(len(names))),
-            y=tuple(m.point for m in marks),
-            lower=tuple(m.lower for m in marks),
-            upper=tuple(m.upper for m in marks),
-        )
-        return Figure(
-            kind="intervals",
-            title="Truth read on topics that the probe never saw",
-            x_label="held-out topic",
-            y_label="AUROC (0.5 is chance)",
-            series=(series,),
-            labels=tuple(names),
-            reference=0.5,
-            reference_label="chance",
-            alt=f"AUROC by held-out topic; lowest is {worst[1]} with {worst[0].point:.2f}.",
-        )
-
-
-def _sweep(by_layer: Floats, statements: Statements, bar: float, layer: int, rule: Rule) -> Figure:
-    test = ~statements.selection
-    x = tuple(float(rule.layer_stride * (i + 1) - 1) for i in range(by_layer.shape[1]))
-    lines = [
-        Series(name=name, x=x, y=tuple(float(v) for v in mean_auroc(by_layer, statements, where)))
-        for name, where in (
-            ("all", test),
-            ("affirmative", test & ~statements.negated),
-            ("negated", test & statements.negated),
-        )
-    ]
-    return Figure(
-        kind="lines",
-        title="Layer sweep",
-        x_label="layer",
-        y_label="AUROC on held-out topics",
-        series=tuple(lines),
-        reference=bar,
-        reference_label="bar to beat",
-        alt=f"AUROC by layer, highest {max(lines[0].y):.2f}; layer {layer} was chosen on other topics. The "
-        "bar is the least AUROC that counts or, if higher, the 95th percentile of the nulls.",
-    )
-
-
-def _explain(detection: Detection, conditions: Sequence[Condition], layer: int) -> str:
+def _explain(detection: Detection, conditions: Sequence[Condition], evidence: Evidence) -> str:
     e = conditions[0].estimate
-    said = f"At layer {layer} the probe reads truth with AUROC {e.point:.2f} [{e.lower:.2f}, {e.upper:.2f}]."
+    said = (
+        f"At layer {evidence.layer} the probe reads truth with AUROC {e.point:.2f} "
+        f"[{e.lower:.2f}, {e.upper:.2f}]."
+    )
     if detection is Detection.DETECTED:
-        return f"{said} It beats every null and baseline by the whole of its interval."
+        unread = (
+            ""
+            if evidence.reference is not None
+            else " No reference model read the same text: that falsity shows in the text itself was not "
+            "excluded."
+        )
+        return f"{said} It beats every null and baseline by the whole of its interval.{unread}"
     wanting = [c for c in conditions if c.decision == "below"] or [
         c for c in conditions if c.decision == "undecided"
     ]
@@ -273,10 +114,16 @@ def _explain(detection: Detection, conditions: Sequence[Condition], layer: int) 
     return f"{said} {word}: {parts}."
 
 
-def _missed(overall: Condition, n_topics: int) -> str:
+def _missed(overall: Condition, n_topics: int, evidence: Evidence) -> str:
     e = overall.estimate
+    unread = (
+        ""
+        if evidence.reference is not None
+        else " No reference model read the same text, so that falsity shows in the text itself was not "
+        "excluded."
+    )
     return (
         f"The interval is {e.upper - e.lower:.2f} of AUROC wide: a readability of truth nearer than that "
         f"to the bar can't be told from none. Not tested: other than linear probes, tokens other than "
-        f"the last, and topics besides the {n_topics} held-out ones."
+        f"the last, and topics besides the {n_topics} held-out ones.{unread}"
     )

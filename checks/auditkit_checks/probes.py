@@ -1,4 +1,4 @@
-"""Linear probes on activations: fitting, and the nulls that a probe has to beat.
+"""Linear probes on activations, by topic: each statement is scored by a probe that never saw its topic.
 
 Features are centred by topic and standardised on the training statements. Centring the held-out topic uses
 its statements but never their labels; it presumes that true and false ones are balanced there.
@@ -6,18 +6,12 @@ its statements but never their labels; it presumes that true and false ones are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating[Any]]
-Bools = NDArray[np.bool_]
-
-L2_C = 0.01
-"""Inverse regularisation strength of every logistic regression here, on standardised features."""
+from auditkit_checks.probe_kinds import Bools, Floats, Kind, Training, direction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +34,11 @@ class Statements:
     negated: Bools
     selection: Bools
 
+    @property
+    def cells(self) -> NDArray[np.str_]:
+        """[N] topic and polarity of each."""
+        return np.char.add(self.topics, np.where(self.negated, "-", "+"))
+
     def folds(self) -> list[tuple[str, Bools, Bools]]:
         """(held-out topic, training mask, test mask), topic by topic.
 
@@ -53,103 +52,60 @@ class Statements:
             result.append((topic, pool & ~test, test))
         return result
 
+    def test_folds(self) -> list[tuple[str, Bools, Bools]]:
+        """The folds whose held-out topic the verdict rests on."""
+        return [fold for fold in self.folds() if not self.selection[fold[2]].all()]
 
-def centred(features: Floats, topics: NDArray[np.str_]) -> Floats:
-    """Features [N, d] minus the mean of their topic."""
+
+def centred(features: Floats, cells: NDArray[np.str_]) -> Floats:
+    """Features [N, d] minus the mean of their cell (their topic, say)."""
     result = features.astype(np.float32, copy=True)
-    for topic in np.unique(topics):
-        result[topics == topic] -= result[topics == topic].mean(axis=0)
+    for cell in np.unique(cells):
+        result[cells == cell] -= result[cells == cell].mean(axis=0)
     return result
 
 
-def fit(features: Floats, labels: Bools) -> Floats:
-    """Weights [d] of a logistic regression without an intercept (features are centred)."""
-    from sklearn.linear_model import LogisticRegression
-
-    model = LogisticRegression(C=L2_C, fit_intercept=False, max_iter=500, tol=1e-4)
-    model.fit(features, labels)
-    return np.asarray(model.coef_[0], dtype=np.float64)
-
-
-def _scaled(features: Floats, train: Bools) -> Floats:
+def scaled(features: Floats, train: Bools) -> Floats:
+    """Features [N, d] in units of their spread over the training statements."""
     spread = features[train].std(axis=0)
     return features / np.where(spread > 1e-9, spread, 1.0)
 
 
-def held_out(features: Floats, statements: Statements, within: Bools | None = None) -> Floats:
+def held_out(
+    features: Floats,
+    statements: Statements,
+    kind: Kind = "logistic",
+    *,
+    within: Bools | None = None,
+    test_only: bool = False,
+) -> Floats:
     """Each statement's score [N] by a probe that never saw its topic.
 
     Args:
         features: [N, d].
         statements: Labels and topics.
+        kind: Which probe.
         within: Training statements are taken from these only; all where None.
+        test_only: Leave the selection topics at 0, which saves their fits.
     """
-    flat = centred(features, statements.topics)
+    flat = centred(features, statements.cells if kind == "ccs" else statements.topics)
     scores = np.zeros(len(flat))
-    for _, train, test in statements.folds():
+    for _, train, test in statements.test_folds() if test_only else statements.folds():
         used = train if within is None else train & within
-        scaled = _scaled(flat, used)
-        scores[test] = scaled[test] @ fit(scaled[used], statements.true[used])
+        here = scaled(flat, used)
+        scores[test] = here[test] @ direction(kind, training(here, statements, used))
     return scores
 
 
-def random_directions(
-    features: Floats, statements: Statements, n: int, rng: np.random.Generator
-) -> Floats:
-    """Scores [N, n] along random directions, each turned the right way round on training topics."""
-    flat = centred(features, statements.topics)
-    directions = rng.standard_normal((flat.shape[1], n))
-    signs = np.where(statements.true, 1.0, -1.0)
-    scores = np.zeros((len(flat), n))
-    for _, train, test in statements.folds():
-        projected = _scaled(flat, train) @ directions
-        way = np.sign(signs[train] @ projected[train])
-        scores[test] = projected[test] * np.where(way == 0, 1.0, way)
-    return scores
-
-
-def shuffled_labels(
-    features: Floats, statements: Statements, n: int, rng: np.random.Generator
-) -> tuple[Floats, Bools]:
-    """A control task: scores [N, n] of probes trained on labels that a coin turned round, fact by fact,
-    and those labels [N, n]. What such a probe reads on held-out topics is chance, or a leak.
-    """
-    flat = centred(features, statements.topics)
-    facts, of_fact = np.unique(statements.facts, return_inverse=True)
-    scores, tasks = np.zeros((len(flat), n)), np.zeros((len(flat), n), dtype=bool)
-    for k in range(n):
-        labels = statements.true ^ rng.integers(0, 2, len(facts)).astype(bool)[of_fact]
-        tasks[:, k] = labels
-        for _, train, test in statements.folds():
-            if statements.selection[test].all():
-                continue
-            scaled = _scaled(flat, train)
-            scores[test, k] = scaled[test] @ fit(scaled[train], labels[train])
-    return scores, tasks
-
-
-def surface(logprobs: Floats, statements: Statements) -> Floats:
-    """Scores [N] from the statement's log-probability, for each polarity its own way round.
-
-    Centred by topic and polarity first: what a topic's or a negation's words cost on average must not
-    hide what falsity costs, or the baseline would be weak and the probe look good.
-    """
-    cells = np.char.add(statements.topics, np.where(statements.negated, "-", "+"))
-    own = centred(logprobs[:, None], cells)[:, 0]
-    return held_out(
-        np.stack([own, own * np.where(statements.negated, -1.0, 1.0)], axis=1), statements
+def training(features: Floats, statements: Statements, used: Bools) -> Training:
+    """The statements of a mask, as something to fit a probe on."""
+    return Training(
+        features=features[used],
+        true=statements.true[used],
+        negated=statements.negated[used],
+        facts=statements.facts[used],
+        selection=statements.selection[used],
     )
-
-
-def lexical(statements: Statements) -> Floats:
-    """Scores [N] from the words alone: tf-idf of words and character n-grams."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    words = TfidfVectorizer(lowercase=True, ngram_range=(1, 2), max_features=2000)
-    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 3), max_features=1000)
-    texts: Sequence[str] = statements.texts
-    parts = [words.fit_transform(texts).toarray(), letters.fit_transform(texts).toarray()]
-    return held_out(np.hstack(parts), statements)
 
 
 def mean_auroc(

@@ -70,12 +70,18 @@ def locked_before(report: Json) -> bool | None:
     return None if locked is None or started is None else locked <= started
 
 
-def density(n_checks: int) -> dict[str, Any]:
-    """How tightly the summary is set, so that up to six claims stand on its one page."""
-    for most, name, claim, line in ((2, "roomy", 420, 330), (4, "snug", 240, 160)):
-        if n_checks <= most:
+def density(n_blocks: int) -> dict[str, Any]:
+    """How tightly the summary is set, so that it stays one page: blocks, and from seven on a table."""
+    steps = ((2, "roomy", 420, 330), (4, "snug", 240, 160), (6, "tight", 110, 110))
+    for most, name, claim, line in steps:
+        if n_blocks <= most:
             return {"name": name, "claim": claim, "line": line}
-    return {"name": "tight", "claim": 110, "line": 110}
+    return {"name": "ledger", "claim": 0, "line": 150}
+
+
+def title_of(check_id: str, checks: list[Json]) -> str:
+    """A check's title as the report has it."""
+    return next((str(c["title"]) for c in checks if c["check"] == check_id), check_id)
 
 
 def files_of(listed: Json) -> list[dict[str, Any]]:

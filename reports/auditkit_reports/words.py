@@ -53,6 +53,11 @@ ARMS = {
     "positive_control": "positive control",
     "negative_control": "negative control",
 }
+SAYS = {
+    "supports": "speaks for it",
+    "contradicts": "speaks against it",
+    "nothing": "adds nothing",
+}
 EXPECTED = {"positive_control": "detected", "negative_control": "not_detected"}
 ACCESS = {
     "text": "The auditor could send prompts and read the answers, nothing more.",

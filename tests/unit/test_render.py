@@ -562,3 +562,23 @@ def test_a_missing_harfbuzz_subset_names_the_command(monkeypatch: pytest.MonkeyP
     with pytest.raises(MissingTool, match="libharfbuzz-subset0"):
         render.pdf_engine()
     render.pdf_engine.cache_clear()
+
+
+def test_claims_of_several_checks_come_first_and_fit_one_page(tmp_path: Path) -> None:
+    outcomes = ("PASSED", "INCONCLUSIVE", "FAILED", "NOT_ASSESSED", "PASSED", "PASSED", "PASSED")
+    folder = write_bundle(tmp_path / "b", a_report(outcomes, claims=True))
+    html = render_html(folder)
+    assert html.index("The model states what it knows.") < html.index("wide t-ledger")
+    assert "(adds nothing)" in html
+
+    pages = pypdf.PdfReader(io.BytesIO(render_pdf(folder))).pages
+    summary = [
+        i for i, page in enumerate(pages) if "What the checks say together" in page.extract_text()
+    ]
+    assert "Contents" in pages[summary[0] + 1].extract_text()
+
+
+def test_the_turns_that_show_a_failure_are_printed(tmp_path: Path) -> None:
+    html = render_html(write_bundle(tmp_path / "b", a_report(("FAILED", "PASSED"))))
+    assert html.count("The turns that show it") == 1
+    assert "telling-0051" in html
