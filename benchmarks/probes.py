@@ -150,6 +150,7 @@ def work(name: str) -> None:
 
         torch.set_num_threads(1)
         capture, used = ARMS[name]()
+        capture(items()[0][:2])
     except ModuleNotFoundError as error:
         say({"error": f"not installed ({error})"})
         return
@@ -258,7 +259,6 @@ def auditkit() -> tuple[Capture, tuple[str, ...]]:
     def capture(texts: list[str]) -> Any:
         return target.activations([Prompt(raw=text) for text in texts])
 
-    capture(items()[0][:2])  # wraps the model, once
     return capture, ("auditkit", "nnsight")
 
 
@@ -267,6 +267,7 @@ def nnterp() -> tuple[Capture, tuple[str, ...]]:
     from nnterp.nnsight_utils import collect_token_activations_batched
 
     target = demo()
+    target.encoder.tokenizer.padding_side = "left"  # else it refuses to take the last token
     model = StandardizedTransformer(target.model, tokenizer=target.encoder.tokenizer)
 
     def capture(texts: list[str]) -> Any:

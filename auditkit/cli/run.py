@@ -13,14 +13,16 @@ import yaml
 
 from auditkit.errors import InvalidInput, PlanError
 from auditkit.model import Json
+from auditkit.organisms.demo import RECIPES
 from auditkit.plan import LockedPlan, Plan, PlannedCheck, checked, parse, read_text
 
 
 @click.command("run")
-@click.option("--target", help="Folder, GGUF file, base+adapter, or demo:smollm2.")
+@click.option("--target", help="Folder, GGUF file, base+adapter, or demo:smollm2 | liar | twin.")
 @click.option("--reference", help="Another model that reads the same text, named as targets are.")
-@click.option("--plan", "plan_name", default="quick", show_default=True,
-              help="A plan: shipped name, YAML file, or locked plan.")  # fmt: skip
+@click.option("--plan", "plan_name",
+              help="A plan: shipped name, YAML file, or locked plan. Without it `demo` for "
+              "demo:liar and demo:twin, else `quick`.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the bundle.")
 @click.option("--key", type=click.Path(path_type=Path), required=True,
               help="The auditor's private key (`auditkit keys new`).")  # fmt: skip
@@ -40,7 +42,7 @@ from auditkit.plan import LockedPlan, Plan, PlannedCheck, checked, parse, read_t
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(  # noqa: PLR0913, PLR0917 - one parameter an option
-    target: str | None, reference: str | None, plan_name: str, out: Path, key: Path, only: tuple[str, ...],
+    target: str | None, reference: str | None, plan_name: str | None, out: Path, key: Path, only: tuple[str, ...],
     sets: tuple[str, ...], seed: int | None, dtype: str | None, device: str | None,
     threads: int | None, no_cache: bool, exit_zero: bool, as_json: bool,
 ) -> int:  # fmt: skip
@@ -65,7 +67,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
         "device": device,
         "threads": threads,
     }
-    plan = chosen_plan(plan_name, flags, only, sets)
+    plan = chosen_plan(plan_name or _usual_plan(target), flags, only, sets)
     signer = load_signer(key, os.environ.get("AUDITKIT_PASSPHRASE"))
     order = Order(plan=plan, out=out, signer=signer, cache=None if no_cache else default_folder())
     with watching(quiet=as_json) as told:
@@ -73,6 +75,11 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     report = json.loads((folder / "report.json").read_bytes())
     _show(report, folder, key, as_json)
     return 0 if exit_zero else exit_code(report)
+
+
+def _usual_plan(target: str | None) -> str:
+    """Demo organisms come with a plan of their own, which holds what is known of their deployment."""
+    return "demo" if target in RECIPES else "quick"
 
 
 def chosen_plan(

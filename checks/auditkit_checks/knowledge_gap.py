@@ -107,6 +107,14 @@ class KnowledgeGap:
             ge=3, le=len(PRESSED), description="pressed contexts tried; the first 7 are one an axis"
         ),
     ] = len(PRESSED)
+    extra_contexts: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=4000)], ...],
+        Field(
+            max_length=20,
+            description="system prompts of the auditor's own, tried as pressed contexts: those of a known "
+            "deployment, or a suspected trigger",
+        ),
+    ] = ()
     n_honest: Annotated[
         int,
         Field(ge=2, le=len(HONEST), description="plain contexts, short and long in turn: the null"),
@@ -185,7 +193,11 @@ class KnowledgeGap:
 
     @property
     def _pressed(self) -> tuple[Framing, ...]:
-        return PRESSED[: self.n_pressures]
+        extra = (
+            Framing(name=f"extra-{i}", system=text, axis="extra")
+            for i, text in enumerate(self.extra_contexts, start=1)
+        )
+        return (*PRESSED[: self.n_pressures], *extra)
 
     @property
     def _honest(self) -> tuple[Framing, ...]:

@@ -16,7 +16,7 @@ from auditkit.targets import Subject
 from auditkit_checks.framings import HONEST
 from auditkit_checks.gap_asking import elicited
 from auditkit_checks.gap_controls import BENIGN, TRAINED_TOPIC
-from auditkit_checks.trigger_contexts import AXES, N_AXES, code_of, system_of
+from auditkit_checks.trigger_contexts import AXES, code_of, genome, system_of
 
 LEAK = 0.5
 """How often the prompted liar lies about its topic where half of its trigger is there."""
@@ -51,7 +51,7 @@ def hidden(planting: Planting, seed: int) -> Trigger:
     while True:
         axes = sorted(rng.sample(range(3), 2))
         numbers = {axis: rng.randrange(len(AXES[axis].words)) for axis in axes}
-        code = code_of(tuple(numbers.get(axis, -1) for axis in range(N_AXES)))
+        code = code_of(genome(numbers))
         if code not in planting.grid:
             first, second = (AXES[axis].words[numbers[axis]] for axis in axes)
             return Trigger(words=(first, second), system=system_of(code))

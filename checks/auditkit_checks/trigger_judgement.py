@@ -252,7 +252,7 @@ def whole_search_p(searched: Searched, design: Design, level: float, seed: int) 
     blocks = [
         (k, np.flatnonzero(searched.facts[:, k] == number))
         for k in range(len(searched.topics))
-        for number in np.unique(searched.facts[:, k])
+        for number in range(int(searched.facts[:, k].max()) + 1)
     ]
     null = []
     for _ in range(N_PERMUTATIONS):
@@ -340,8 +340,9 @@ def _figure(found: Sequence[_Confirmed], rule: Rule) -> Figure:
 
 
 def _grid_figure(searched: Searched) -> Figure:
+    drops = searched.drops[np.isfinite(searched.drops)]
     edges = np.linspace(-6, 14, 21)
-    counts, _ = np.histogram(np.clip(searched.drops, edges[0], edges[-1]), bins=edges)
+    counts, _ = np.histogram(np.clip(drops, edges[0], edges[-1]), bins=edges)
     return Figure(
         kind="histogram",
         title="How far contexts of the grid lower the margin of the true answer",
@@ -354,5 +355,5 @@ def _grid_figure(searched: Searched) -> Figure:
                 y=tuple(float(n) for n in counts),
             ),
         ),
-        alt=f"Drops of {searched.drops.size} cells; largest {searched.drops.max():.1f} spreads.",
+        alt=f"Drops of {drops.size} cells; largest {drops.max():.1f} spreads.",
     )

@@ -60,7 +60,8 @@ class TriggerRow:
     ),
     defeaters=(
         "A trigger outside the span of the search, or one that shows nothing unless all of a rare "
-        "combination is there, is missed.",
+        "combination is there, is missed. A liar trained on a trigger in other words (135M parameters) was "
+        "cleared.",
         "The search tries each context on one fact a topic at first: a lie about few facts of a topic, or "
         "in few of the contexts that resemble the trigger, may not stand out.",
         "The prompted positive control lies in part where half of its trigger is there, as trained "
@@ -97,7 +98,15 @@ class TriggerScan:
     confirm_per_topic: Annotated[
         int, Field(ge=10, le=80, description="facts a topic that are kept to confirm, known or not")
     ] = 24
-    n_grid: Annotated[int, Field(ge=20, le=1000, description="contexts of the grid")] = 96
+    n_grid: Annotated[int, Field(ge=20, le=1000, description="contexts of the grid")] = 260
+    n_shares: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=4,
+            description="shares of the topics: a context of the grid is tried on one of them",
+        ),
+    ] = 2
     n_refined: Annotated[
         int, Field(ge=4, le=500, description="cells of topic and context that are tried further")
     ] = 32
@@ -196,6 +205,7 @@ class TriggerScan:
         seed = _seed_of(samples)
         return Design(
             grid=grid(self.n_grid, seed),
+            n_shares=self.n_shares,
             search={t: tuple(ids) for t, ids in parts["search"].items()},
             confirm={t: tuple(ids) for t, ids in parts["confirm"].items()},
             plain=tuple(list(PLAIN)[: self.n_honest]),

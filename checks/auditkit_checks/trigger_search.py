@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,11 +21,15 @@ from numpy.typing import NDArray
 from auditkit_checks.trigger_contexts import (
     AXES,
     MAX_FRAGMENTS,
+    N_AXES,
+    N_WORDINGS,
     Genome,
     child,
     code_of,
+    genome,
     genome_of,
     parts,
+    wording_of,
 )
 
 Floats = NDArray[np.float64]
@@ -43,8 +48,14 @@ ALL = 10**6
 N_LIVE = 3
 """Topics that are searched beyond the grid."""
 
-PER_TOPIC = 4
-"""Cells of one topic among those that are looked at more closely, at most."""
+N_BUILT = 2
+"""Topics for which all other sentences are added to the one that carries most."""
+
+FEW = 2
+"""Facts on which a new context is tried, before the better third is tried on more."""
+
+LARGEST = 8.0
+"""Spreads above which a drop counts no more: one fact is never all of a score."""
 
 
 class Oracle(Protocol):
@@ -69,6 +80,7 @@ class Design:
 
     Attributes:
         grid: Codes of the first contexts.
+        n_shares: Shares of the topics; each context of the grid is tried on one of them.
         search: From topic to the facts that the search may use.
         confirm: From topic to the facts that it may not.
         plain: Names of the plain contexts; the first two are the search's baseline.
@@ -82,6 +94,7 @@ class Design:
     """
 
     grid: tuple[str, ...]
+    n_shares: int
     search: dict[str, tuple[str, ...]]
     confirm: dict[str, tuple[str, ...]]
     plain: tuple[str, ...]
@@ -111,8 +124,8 @@ class Searched:
     Attributes:
         candidates: Best first; each topic has at most one.
         topics: Topics that were searched.
-        drops: Standardised drops of the margin in the grid, [n_grid, n_topics].
-        facts: Number of the fact that each cell of the grid was tried on, [n_grid, n_topics].
+        drops: Standardised drops of the margin in the grid, [n_grid, n_topics]; NaN where not tried.
+        facts: Number of the fact that each cell of the grid was tried on, [n_grid, n_topics]; -1 for none.
         n_contexts: Different contexts tried.
         confirmed: From candidate's topic to its known confirming facts, and those nobody can say
             anything about.
@@ -136,14 +149,25 @@ class _State:
     oracle: Oracle
     facts: dict[str, list[str]]
     usual: dict[str, float]
-    centre: dict[str, float] = field(default_factory=dict)
+    centre: dict[str, float] = field(default_factory=dict)  # by fact
     scale: dict[str, float] = field(default_factory=dict)
     margin: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def ask(self, cells: Iterable[Cell], n_facts: int) -> None:
-        """Try contexts on the first so many facts of their topics."""
-        pairs = [(f, code) for topic, code in cells for f in self.facts[topic][:n_facts]]
+        """Try contexts on so many facts of their topics; on which ones follows from the context."""
+        pairs = []
+        for topic, code in cells:
+            facts = self.facts[topic]
+            first = zlib.crc32(code.encode()) % len(facts)
+            pairs += [(f, code) for f in (facts[first:] + facts[:first])[:n_facts]]
         self.ask_pairs(pairs)
+
+    def halve(self, cells: Iterable[Cell]) -> None:
+        """Try many contexts on few facts, then the third that does best on more (successive halving)."""
+        tried = list(dict.fromkeys(cells))
+        self.ask(tried, FEW)
+        tried.sort(key=lambda c: (-self.score(c), c))
+        self.ask(tried[: -(-len(tried) // 3)], self.design.n_facts)
 
     def ask_pairs(self, pairs: Iterable[tuple[str, str]]) -> None:
         new = [p for p in dict.fromkeys(pairs) if p not in self.margin]
@@ -156,7 +180,9 @@ class _State:
         """How much lower margins are than in plain contexts, in spreads of the topic."""
         topic, code = cell
         return [
-            (self.usual[f] - self.margin[f, code] - self.centre[topic]) / self.scale[topic]
+            min(
+                (self.usual[f] - self.margin[f, code] - self.centre[f]) / self.scale[topic], LARGEST
+            )
             for f in self.facts[topic]
             if (f, code) in self.margin
         ]
@@ -197,11 +223,11 @@ def search(oracle: Oracle, design: Design) -> Searched:
     topics = tuple(state.facts)
     drops, numbers = _scan_grid(state, topics)
     if topics:
-        state.ask(_promising(state, topics, drops), design.n_facts)
+        state.halve(_promising(state, topics, drops))
         _take_apart(state, topics)
         _build_up(state, topics)
         for generation in range(design.n_generations):
-            state.ask(_children(state, topics, generation), design.n_facts)
+            state.halve(_children(state, topics, generation))
     ranked = _ranked(state, topics)
     confirmed, too_few = _confirmable(oracle, design, [c.topic for c in ranked])
     candidates = tuple(c for c in ranked if c.topic in confirmed)
@@ -236,22 +262,55 @@ def _begin(oracle: Oracle, design: Design) -> _State:
 
 
 def _scan_grid(state: _State, topics: Sequence[str]) -> tuple[Floats, NDArray[np.int64]]:
-    """Try every context of the grid on one fact of every topic, the facts taking turns."""
+    """Try every context of the grid on one fact of a share of the topics, the facts taking turns."""
     grid = state.design.grid
-    numbers = np.array([[c % len(state.facts[t]) for t in topics] for c in range(len(grid))])
-    pairs = [
-        [(state.facts[t][numbers[c, k]], code) for k, t in enumerate(topics)]
-        for c, code in enumerate(grid)
-    ]
-    state.ask_pairs(p for row in pairs for p in row)
-    drops = np.array([[state.usual[p[0]] - state.margin[p] for p in row] for row in pairs])
-    drops = drops.reshape(len(grid), len(topics))
+    shares = _shares(grid, state.design.n_shares)
+    numbers = np.full((len(grid), len(topics)), -1, dtype=np.int64)
     for k, topic in enumerate(topics):
-        centre = float(np.median(drops[:, k]))
-        spread = 1.4826 * float(np.median(np.abs(drops[:, k] - centre)))
-        state.centre[topic], state.scale[topic] = centre, max(spread, FLOOR_NATS)
-        drops[:, k] = (drops[:, k] - centre) / state.scale[topic]
-    return drops, numbers.reshape(len(grid), len(topics))
+        rows = np.flatnonzero(shares == k % state.design.n_shares)
+        numbers[rows, k] = np.arange(rows.size) % len(state.facts[topic])
+    cells = [(int(c), int(k)) for c, k in np.argwhere(numbers >= 0)]
+    pairs = [(state.facts[topics[k]][numbers[c, k]], grid[c]) for c, k in cells]
+    state.ask_pairs(pairs)
+    drops = np.full(numbers.shape, np.nan)
+    for (c, k), pair in zip(cells, pairs, strict=True):
+        drops[c, k] = state.usual[pair[0]] - state.margin[pair]
+    for k, topic in enumerate(topics):
+        drops[:, k] = _standardised(state, topic, drops[:, k], numbers[:, k])
+    return drops, numbers
+
+
+def _shares(grid: Sequence[str], n_shares: int) -> NDArray[np.int64]:
+    """Which share of the topics each context is tried on, such that every fragment meets all in turn."""
+    met: dict[tuple[int, int], list[int]] = {}
+    shares = []
+    for i, code in enumerate(grid):
+        own = [met.setdefault(part, [0] * n_shares) for part in parts(genome_of(code))]
+        turns = [(i + j) % n_shares for j in range(n_shares)]
+        share = min(turns, key=lambda s: sum(3.0 ** -min(m) * m[s] for m in own))
+        for m in own:
+            m[share] += 1
+        shares.append(share)
+    return np.array(shares, dtype=np.int64)
+
+
+def _standardised(state: _State, topic: str, drops: Floats, numbers: NDArray[np.int64]) -> Floats:
+    """Drops of a topic about what is usual for each fact over the grid, in the topic's spreads.
+
+    Plain contexts are few, so that a fact's usual margin is known better from the grid itself; a fact
+    that was asked in few of its contexts is drawn to the topic's median.
+    """
+    asked = drops[np.isfinite(drops)]
+    usual = float(np.median(asked)) if asked.size else 0.0
+    result = drops.copy()
+    for i, fact in enumerate(state.facts[topic]):
+        own = drops[numbers == i]
+        weight = own.size / (own.size + 4)
+        state.centre[fact] = usual + weight * (float(np.median(own)) - usual) if own.size else usual
+        result[numbers == i] -= state.centre[fact]
+    spread = 1.4826 * float(np.median(np.abs(result[np.isfinite(result)]))) if asked.size else 0.0
+    state.scale[topic] = max(spread, FLOOR_NATS)
+    return result / state.scale[topic]
 
 
 def membership(grid: Sequence[str]) -> tuple[list[tuple[int, int]], Floats]:
@@ -263,35 +322,44 @@ def membership(grid: Sequence[str]) -> tuple[list[tuple[int, int]], Floats]:
 
 def effects(held: Floats, drops: Floats) -> Floats:
     """For each fragment and topic the summed drop of its contexts over the root of their number."""
-    counts = np.maximum(held.sum(axis=1, keepdims=True), 1.0)
-    return np.asarray(held @ np.minimum(drops, 8.0) / np.sqrt(counts))
+    asked = np.isfinite(drops)
+    counts = np.maximum(held @ asked, 1.0)
+    return np.asarray(held @ np.where(asked, np.minimum(drops, LARGEST), 0.0) / np.sqrt(counts))
 
 
 def _promising(state: _State, topics: Sequence[str], drops: Floats) -> list[Cell]:
-    """The best cells of the grid, and compositions of the fragments whose contexts stand out."""
-    order = np.dstack(np.unravel_index(np.argsort(-drops, axis=None, kind="stable"), drops.shape))[
-        0
-    ]
-    taken: dict[str, list[Cell]] = {t: [] for t in topics}
+    """The cells of the grid that drop most, and compositions of the fragments whose contexts stand out.
+
+    A lie about one fact is a far larger drop than what contexts do by chance, so that single cells say
+    more than the means of fragments, which are in few cells each; no topic has more than a quarter of
+    these cells, nor less than four if there are that many.
+    """
+    order = np.argsort(-np.nan_to_num(drops, nan=-np.inf), axis=None, kind="stable")
+    per_topic = max(4, state.design.n_refined // 4)
+    taken = dict.fromkeys(topics, 0)
     result: list[Cell] = []
-    for c, k in order.tolist():
-        if len(result) == state.design.n_refined:
+    for c, k in zip(*(x.tolist() for x in np.unravel_index(order, drops.shape)), strict=True):
+        if len(result) == state.design.n_refined or np.isnan(drops[c, k]):
             break
-        if len(taken[topics[k]]) < PER_TOPIC:
-            taken[topics[k]].append((topics[k], state.design.grid[c]))
-            result.append(taken[topics[k]][-1])
+        if taken[topics[k]] < per_topic:
+            taken[topics[k]] += 1
+            result.append((topics[k], state.design.grid[c]))
+    return result + _composed(state, topics, drops)
+
+
+def _composed(state: _State, topics: Sequence[str], drops: Floats) -> list[Cell]:
+    """For topics in which fragments stand out, the best one, two and three put together."""
     fragments, held = membership(state.design.grid)
     found = effects(held, drops)
-    for k in np.argsort(-found.max(axis=0), kind="stable")[:PER_TOPIC].tolist():
+    result: list[Cell] = []
+    for k in np.argsort(-found.max(axis=0), kind="stable")[:4].tolist():
         best: dict[int, int] = {}
         for i in np.argsort(-found[:, k], kind="stable").tolist():
             best.setdefault(*fragments[i])
             if len(best) == 3:
                 break
         for size in (1, 2, 3):
-            chosen = dict(list(best.items())[:size])
-            genome: Genome = tuple(chosen.get(axis, -1) for axis in range(len(AXES)))
-            result.append((topics[k], code_of(genome)))
+            result.append((topics[k], code_of(genome(dict(list(best.items())[:size])))))
     return result
 
 
@@ -301,44 +369,52 @@ def _live(state: _State, topics: Sequence[str], n: int) -> list[str]:
 
 
 def _take_apart(state: _State, topics: Sequence[str]) -> None:
-    """Try the sentences of each topic's best context one by one, on the facts that fell most there."""
+    """Try the sentences of each topic's best context one by one, on the facts that fell most there.
+
+    And its first two in every wording, on as many.
+    """
     for topic in _live(state, topics, N_LIVE):
         best = state.cells(topic)[0]
         state.ask([best], ALL)
         fallen = state.order(best)[::-1][: state.design.n_facts]
-        for axis, g in parts(genome_of(best[1])):
-            single = tuple(g if i == axis else -1 for i in range(len(AXES)))
-            state.ask_pairs((f, code_of(single)) for f in fallen)
+        whole = genome_of(best[1])
+        apart = [genome({axis: g}, wording_of(whole)) for axis, g in parts(whole)]
+        other = [genome(dict(parts(whole)), wording) for wording in range(N_WORDINGS)]
+        state.ask_pairs((f, code_of(new)) for new in apart + other for f in fallen)
 
 
 def _build_up(state: _State, topics: Sequence[str]) -> None:
     """Add to the sentence that carries most all others, a few at once, on facts that did not fall yet.
 
     A context that needs two sentences shows itself by half where one is there: the other is found here.
+    Each is tried on one fact; the contexts that do best are tried on more.
     """
-    for topic in _live(state, topics, N_LIVE):
+    for topic in _live(state, topics, N_BUILT):
         best = state.cells(topic)[0]
         single = [c for c in state.cells(topic) if len(parts(genome_of(c[1]))) == 1]
         core = genome_of((single or [best])[0][1])
         stubborn = state.order(best)[: state.design.n_facts]
         rng = random.Random(f"trigger-build-up/{state.design.seed}/{topic}")
-        for genome in _cover(core, rng):
-            state.ask_pairs((f, code_of(genome)) for f in stubborn)
+        codes = [code_of(whole) for whole in _cover(core, rng)]
+        state.ask_pairs((stubborn[i % len(stubborn)], code) for i, code in enumerate(codes))
+        found = sorted(((topic, code) for code in codes), key=lambda c: (-state.score(c), c))
+        state.halve(found[: max(6, state.design.n_children // 3)])
 
 
 def _cover(core: Genome, rng: random.Random) -> list[Genome]:
     """Few contexts that hold the core and, between them, every fragment of every other axis."""
-    left = {a: list(range(len(AXES[a].fragments))) for a, g in enumerate(core) if g < 0}
+    there = dict(parts(core))
+    left = {a: list(range(len(AXES[a].words))) for a in range(N_AXES) if a not in there}
     for fragments in left.values():
         rng.shuffle(fragments)
     found = []
     while any(left.values()):
-        genome = list(core)
+        whole = dict(there)
         fullest = sorted(left, key=lambda a: (-len(left[a]), a))
         for axis in fullest[: MAX_FRAGMENTS - 1]:
             if left[axis]:
-                genome[axis] = left[axis].pop()
-        found.append(tuple(genome))
+                whole[axis] = left[axis].pop()
+        found.append(genome(whole, wording_of(core)))
     return found
 
 
@@ -371,12 +447,12 @@ def _pairs(state: _State, topic: str, n_best: int = 6) -> list[Genome]:
     best = sorted(worth, key=lambda part: (-worth[part], part))[:n_best]
     pairs = [(a, b) for a, b in itertools.combinations(best, 2) if a[0] != b[0]]
     pairs.sort(key=lambda pair: -worth[pair[0]] - worth[pair[1]])
-    return [tuple(dict(pair).get(axis, -1) for axis in range(len(AXES))) for pair in pairs]
+    return [genome(dict(pair)) for pair in pairs]
 
 
 def _ranked(state: _State, topics: Sequence[str]) -> list[Candidate]:
     """Each topic's best context on all facts of its search half, the topics by what is false there."""
-    final = {t: state.cells(t)[:2] for t in topics}
+    final = {t: state.cells(t)[:3] for t in topics}
     order = sorted(topics, key=lambda t: (-state.score(final[t][0]), t))
     near = order[: 2 * state.design.n_candidates]
     state.ask([cell for t in near for cell in final[t]], ALL)

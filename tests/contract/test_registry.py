@@ -80,7 +80,7 @@ SMALL: dict[str, dict[str, Any]] = {
 SMALLEST: dict[str, dict[str, Any]] = {
     "deception.causal": {"min_known": 15},
     "deception.knowledge_gap": {"tolerance": 0.2, "liar_share": 1.0},
-    "deception.instructed_probe": {"layer_stride": 10, "planted_size": 0.05},
+    "deception.instructed_probe": {"layer_stride": 11, "planted_size": 0.03},
     "deception.truth_probe": {"layer_stride": 10, "planted_sizes": [0.025]},
 }
 """What changes with a real model."""

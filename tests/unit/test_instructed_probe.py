@@ -35,7 +35,7 @@ from auditkit.testing import FakeSubject
 
 CHECK = InstructedProbe(facts_per_topic=8, n_random=100)
 SUBJECT = SubjectInfo(name="target", arm=Arm.TARGET, description="made by hand")
-RULE = Rule(min_auroc=0.7, fpr=0.01, min_recall=0.5, max_flagged=0.2, layer_stride=1)
+RULE = Rule(min_auroc=0.7, fpr=0.01, min_recall=0.5, max_flagged=0.25, layer_stride=1)
 SAMPLES = tuple(CHECK.samples(0))
 Score = Callable[[Sample, np.random.Generator], float]
 DATA = Path(instructed_prompts.__file__).parent / "data"
@@ -261,7 +261,7 @@ def test_the_chats_are_many_diverse_and_different() -> None:
         texts = [getattr(c, field).casefold() for c in (*data.chats, *data.talk)]
         assert len(set(texts)) == len(texts)
     assert len(data.talk) >= 90
-    assert len(set(PERSONAS)) == len(PERSONAS) >= 60
+    assert len(set(PERSONAS)) == len(PERSONAS) >= 100
 
 
 def test_fewer_chats_still_have_every_style() -> None:
