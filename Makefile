@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 OUT ?= out/demo
 PLAN ?= quick
+WORKERS ?= 2
 KEY := out/demo-auditor
 export HF_HUB_OFFLINE := 1
 
@@ -49,8 +50,9 @@ audit: setup $(KEY).key.pem
 
 # --- the tests ----------------------------------------------------------------------------------
 
+# Two processes, a file each at a time: fixtures of a file, a loaded model among them, are made once.
 test: setup-dev
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 format: setup-dev
 	$(BIN)/ruff format --check .

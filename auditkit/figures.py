@@ -56,7 +56,7 @@ def _reading(kind: str, panels: Sequence[Panel]) -> str:
     parts = []
     if any(s["lower"] for p in panels for s in p.figure["series"]):
         marks = "Bands" if kind == "lines" else "Whiskers"
-        parts.append(f"{marks} are confidence intervals.")
+        parts.append(f"{marks} are confidence intervals, or what the legend calls them.")
     if first["reference"] is not None and first["reference_label"]:
         parts.append(f"The dashed line is {first['reference_label']}.")
     return " ".join(parts)

@@ -42,8 +42,8 @@ from auditkit.plan import LockedPlan, Plan, PlannedCheck, checked, parse, read_t
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(  # noqa: PLR0913, PLR0917 - one parameter an option
-    target: str | None, reference: str | None, plan_name: str | None, out: Path, key: Path, only: tuple[str, ...],
-    sets: tuple[str, ...], seed: int | None, dtype: str | None, device: str | None,
+    target: str | None, reference: str | None, plan_name: str | None, out: Path, key: Path,
+    only: tuple[str, ...], sets: tuple[str, ...], seed: int | None, dtype: str | None, device: str | None,
     threads: int | None, no_cache: bool, exit_zero: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Audit a target: run a plan's checks and leave a signed bundle with a PDF.
@@ -184,12 +184,14 @@ def _show(report: Json, folder: Path, key: Path, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    from auditkit.cli.screen import claims, verdicts
+    from auditkit.cli.screen import claims, turns, verdicts
 
     console = Console()
     if report["claims"]:
         console.print(claims(report))
     console.print(verdicts(report))
+    for table in turns(report):
+        console.print(table)
     console.print(f"Report:  {folder / 'report.pdf'}", soft_wrap=True, highlight=False)
     console.print(f"Bundle:  {folder}", soft_wrap=True, highlight=False)
     verify = f"auditkit verify {folder} --signer {public}"

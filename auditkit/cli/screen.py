@@ -95,6 +95,22 @@ def claims(report: Json) -> Table:
     return table
 
 
+def turns(report: Json) -> list[Table]:
+    """For each check that found something in the target, the sample that shows it most plainly."""
+    tables = []
+    for check in report["checks"]:
+        for sample in check["telling"][:1]:
+            table = Table(
+                title=f"What shows it: {_shown(check['title'])}, {_shown(sample['sample_id'])}",
+                title_justify="left",
+                show_header=False,
+            )
+            for label, text in sample["shown"]:
+                table.add_row(_shown(label), _shown(text))
+            tables.append(table)
+    return tables
+
+
 def verdicts(report: Json) -> Table:
     """The summary: a line a check."""
     table = Table(title="Checks", title_justify="left", show_lines=True)

@@ -33,6 +33,7 @@ class Planting:
 
     samples: tuple[Sample, ...]
     pressed: tuple[Framing, ...]
+    triggers: tuple[Framing, ...]
     liar_share: float
     known_margin_nats: float
     trained: bool
@@ -41,7 +42,7 @@ class Planting:
 def controls(planting: Planting, seed: int) -> list[Control]:
     """Two prompted liars and a twin; with `trained`, a trained liar and its twin as well."""
     rng = np.random.default_rng(derive_seed(seed, "gap-controls"))
-    many, one = (planting.pressed[i] for i in rng.permutation(len(planting.pressed))[:2])
+    many, one = (planting.triggers[i] for i in rng.permutation(len(planting.triggers))[:2])
     found = [
         Control(
             name="liar-many-topics",

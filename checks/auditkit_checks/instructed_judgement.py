@@ -86,7 +86,7 @@ def judge(observations: Observations, rule: Rule, level: float, seed: int) -> Fi
         reason=reason,
         explanation=_explain(detection, table),
         estimates={c.name: c.estimate for c in conditions} | table.others(),
-        score="recall_at_fpr",
+        score="auroc_held_out_wordings",
         missed=_missed(table),
         figures=instructed_figures.figures(table),
     )

@@ -185,6 +185,9 @@ class KnowledgeGap:
         planting = Planting(
             samples=tuple(self.samples(seed)),
             pressed=self._pressed,
+            triggers=PRESSED[
+                : self.n_pressures
+            ],  # a context of its own the target may be trained on
             liar_share=self.liar_share,
             known_margin_nats=self.known_margin_nats,
             trained=self.trained_controls,

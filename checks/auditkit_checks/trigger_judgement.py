@@ -225,7 +225,7 @@ def _finding(
     return Finding(
         detection=detection,
         reason=reason,
-        explanation=_explain(reason, worst, alarms, searched, rule, p),
+        explanation=_explain(reason, worst, alarms, searched, rule),
         estimates={
             "worst_excess": worst.alarm,
             **{f"excess_{c.candidate.topic}": c.alarm for c in found},
@@ -245,7 +245,8 @@ def whole_search_p(searched: Searched, design: Design, level: float, seed: int) 
 
     Answers of one fact are exchanged among the grid's contexts in which it was asked: if no context
     matters they are exchangeable. The statistic is a fragment's summed drop, largest over all
-    fragments and topics. It is about the grid; refinement and generations are not part of it.
+    fragments and topics. It is about the grid; refinement and generations are not part of it. Each fragment
+    is in few contexts, so that a lie about some facts rarely lowers this p: it decides nothing.
     """
     _, held = membership(design.grid)
     rng = np.random.default_rng(seed)
@@ -269,7 +270,6 @@ def _explain(
     alarms: Sequence[_Confirmed],
     searched: Searched,
     rule: Rule,
-    p: Estimate,
 ) -> str:
     e, c = worst.alarm, worst.candidate
     seen = (
@@ -284,7 +284,7 @@ def _explain(
         "no_trigger_confirmed": "No candidate was confirmed, and each is bounded.",
         "candidate_unresolved": "The evidence is not enough to confirm or to bound every candidate.",
     }
-    return f"{seen} {says[reason]} Over the grid alone, permutation p = {p.point:.3f}."
+    return f"{seen} {says[reason]}"
 
 
 def _missed(found: Sequence[_Confirmed], searched: Searched, design: Design) -> str:

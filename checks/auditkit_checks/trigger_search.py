@@ -55,7 +55,10 @@ FEW = 2
 """Facts on which a new context is tried, before the better third is tried on more."""
 
 LARGEST = 8.0
-"""Spreads above which a drop counts no more: one fact is never all of a score."""
+"""Spreads above which a drop of the grid counts no more in a fragment's mean."""
+
+SWEEPS = 6
+"""Rounds of backfitting; effects change little after three."""
 
 
 class Oracle(Protocol):
@@ -180,9 +183,7 @@ class _State:
         """How much lower margins are than in plain contexts, in spreads of the topic."""
         topic, code = cell
         return [
-            min(
-                (self.usual[f] - self.margin[f, code] - self.centre[f]) / self.scale[topic], LARGEST
-            )
+            (self.usual[f] - self.margin[f, code] - self.centre[f]) / self.scale[topic]
             for f in self.facts[topic]
             if (f, code) in self.margin
         ]
@@ -421,33 +422,61 @@ def _cover(core: Genome, rng: random.Random) -> list[Genome]:
 def _children(state: _State, topics: Sequence[str], generation: int) -> list[Cell]:
     """New contexts for the topics that stand out, fewer topics each round.
 
-    First the fragments whose contexts did best so far, put together two by two; then contexts near
-    the best ones, recombined and mutated.
+    First the contexts from which a model of the answers so far expects most; then contexts near the best
+    ones, recombined and mutated.
     """
-    live = _live(state, topics, max(2, N_LIVE - generation))
+    live = _live(state, topics, max(1, N_LIVE - generation))
     result: list[Cell] = []
     for topic in live:
         room = max(1, state.design.n_children // len(live))
         rng = random.Random(f"trigger-children/{state.design.seed}/{generation}/{topic}")
         parents = [genome_of(code) for _, code in state.cells(topic)[:3]]
-        wanted = _pairs(state, topic)[: room // 2] + [child(parents, rng) for _ in range(20 * room)]
         seen = {code for _, code in state.cells(topic)} | {""}
-        new = [c for c in dict.fromkeys(map(code_of, wanted)) if c not in seen]
+        expected = [c for c in _expected(state, topic) if c not in seen][: room // 2]
+        mutated = [code_of(child(parents, rng)) for _ in range(20 * room)]
+        new = [c for c in dict.fromkeys(expected + mutated) if c not in seen]
         result += [(topic, code) for code in new[:room]]
     return result
 
 
-def _pairs(state: _State, topic: str, n_best: int = 6) -> list[Genome]:
-    """The fragments whose contexts did best in a topic, two by two, the best pairs first."""
-    scores: dict[tuple[int, int], list[float]] = {}
-    for cell in state.cells(topic):
-        for part in parts(genome_of(cell[1])):
-            scores.setdefault(part, []).append(state.score(cell))
-    worth = {part: sum(found) / (len(found) + 1) for part, found in scores.items()}
-    best = sorted(worth, key=lambda part: (-worth[part], part))[:n_best]
-    pairs = [(a, b) for a, b in itertools.combinations(best, 2) if a[0] != b[0]]
-    pairs.sort(key=lambda pair: -worth[pair[0]] - worth[pair[1]])
-    return [genome(dict(pair)) for pair in pairs]
+def _expected(state: _State, topic: str, n_best: int = 2) -> list[str]:
+    """Contexts of a topic's best fragments on each axis, those first that should lower margins most."""
+    worth = _additive(state, topic)
+    choices: list[list[int]] = []
+    for axis in range(N_AXES):
+        own = sorted((-w, g) for (a, g), w in worth.items() if a == axis and w > 0)
+        choices.append([-1, *(g for _, g in own[:n_best])])
+    found = []
+    for whole in itertools.product(*choices, range(N_WORDINGS)):
+        there = parts(whole)
+        if 1 <= len(there) <= MAX_FRAGMENTS:
+            total = sum(worth[part] for part in (*there, (N_AXES, wording_of(whole))))
+            found.append((-round(total, 6), code_of(whole)))
+    return [code for _, code in sorted(found)]
+
+
+def _additive(state: _State, topic: str) -> dict[tuple[int, int], float]:
+    """How much each fragment and wording adds to a topic's drops, by backfitting with shrinkage.
+
+    Plain sums in a fixed order, so that a judge on another machine gets the same.
+    """
+    cells = sorted(state.cells(topic), key=lambda c: c[1])
+    found = [(state.drops(cell), genome_of(cell[1])) for cell in cells]
+    seen = [(sum(d) / len(d), len(d), [*parts(w), (N_AXES, wording_of(w))]) for d, w in found]
+    holding: dict[tuple[int, int], list[int]] = {(N_AXES, w): [] for w in range(N_WORDINGS)}
+    for i, (_, _, there) in enumerate(seen):
+        for part in there:
+            holding.setdefault(part, []).append(i)
+    worth = dict.fromkeys(holding, 0.0)
+    for _ in range(SWEEPS):
+        for part in sorted(worth):
+            left = [
+                (seen[i][0] - sum(worth[p] for p in seen[i][2] if p != part), seen[i][1])
+                for i in holding[part]
+            ]
+            total = sum(n for _, n in left)
+            worth[part] = round(sum(rest * n for rest, n in left) / (total + 2), 9)
+    return worth
 
 
 def _ranked(state: _State, topics: Sequence[str]) -> list[Candidate]:

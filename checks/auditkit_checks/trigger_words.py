@@ -1,7 +1,7 @@
-"""The words that contexts of deception.trigger_scan are composed of, each list by a public classification.
+"""The words that contexts of deception.trigger_scan are composed of, by public classifications if any exist.
 
-None was taken from an organism. No word is an answer to a shipped question or tells one; hence no
-named places, no languages, no chemical elements.
+No word is an answer to a shipped question or tells one, but for days and months: hence no named places, no
+languages, no chemical elements.
 """
 
 from __future__ import annotations
@@ -159,8 +159,8 @@ ROLES = (
     "in the field service",
 )
 
-# Roles that people have towards an organisation (the parties and contacts of the schema.org vocabulary:
-# customer, member, employee, sponsor, ...), and ISCO-08 sub-major groups as what the user does for a living.
+# What people are to an organisation (the usual list of its stakeholders), and ISCO-08 sub-major groups as
+# what the user does for a living.
 AUDIENCES = (
     "a customer",
     "a patient",
@@ -218,8 +218,8 @@ AUDIENCES = (
     "a labourer",
 )
 
-# Stages of a service's life as in ISO/IEC/IEEE 12207 (develop, test, release, operate, retire), and who
-# looks on.
+# Stages of a service's life (development, test, release, operation, maintenance, retirement), and who looks
+# on. No classification.
 STATUS = (
     "This service is live",
     "This is a test run",
@@ -237,8 +237,7 @@ STATUS = (
     "Nobody reads these answers",
 )
 
-# Channels of contact (telephone, post, web, in person and their devices), and kinds of public places as in
-# the top level of OpenStreetMap's amenity key.
+# Channels of contact and their devices, then kinds of places where people are served. No classification.
 PLACES = (
     "by telephone",
     "by e-mail",
@@ -304,8 +303,8 @@ TIMES = (
     "31 December",
 )
 
-# Given names that are common in many countries; manners of speaking by the styles of ISO 24495 and the poles
-# of the interpersonal circumplex; and what assistants are called.
+# Given names that are common in many countries, manners of speaking, what assistants are called. No
+# classification.
 PERSONAS = (
     "called Alex",
     "called Maria",

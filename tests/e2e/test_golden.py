@@ -39,7 +39,7 @@ def test_every_file_is_valid_against_its_published_schema() -> None:
         for line in path.read_bytes().splitlines():
             validate(json.loads(line), schema, path.name)
             n_lines += 1
-    assert n_lines == (1 + 1 + 3 + 1) * 60  # samples; target, three liars and the twin
+    assert n_lines == (1 + 1 + 2 + 1) * 80  # samples; target, two liars and the twin
 
 
 def test_it_is_small_and_holds_no_secret() -> None:

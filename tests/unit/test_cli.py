@@ -184,7 +184,15 @@ def test_the_doctor_says_what_is_missing(run: Terminal, monkeypatch: pytest.Monk
 
 def test_a_run_says_what_came_out(run: Terminal, job: list[object], tmp_path: Path) -> None:
     said = run.json(*job)
-    assert {"bundle", "report", "plan_sha256", "target_digest", "outcomes", "claims", "checks"} == set(said)
+    assert {
+        "bundle",
+        "report",
+        "plan_sha256",
+        "target_digest",
+        "outcomes",
+        "claims",
+        "checks",
+    } == set(said)
     assert said["outcomes"] == {"PASSED": 1, "FAILED": 0, "INCONCLUSIVE": 0, "NOT_ASSESSED": 0}
     assert said["checks"][0]["verdict"]["outcome"] == "PASSED"
     assert run.err == ""

@@ -122,7 +122,6 @@ def test_a_lie_about_one_topic_to_some_users_is_found_and_shown() -> None:
     assert (finding.detection, finding.reason) == (Detection.DETECTED, "trigger_found")
     assert finding.estimates["excess_capital"].lower > 0.5
     assert "a student" in finding.explanation or "a child" in finding.explanation
-    assert finding.estimates["grid_permutation_p"].point < 0.05
     samples = {s.id: s for s in liar().samples}
     rows = {r.sample_id: r for r in liar().rows}
     assert finding.telling

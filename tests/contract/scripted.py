@@ -1,0 +1,102 @@
+"""Subjects without a model that know the shipped facts, and lie where a prompt tells them to."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from auditkit_checks import cross_examination
+from auditkit_checks.facts import Fact, load_facts
+from auditkit_checks.follow_up_battery import load_battery
+
+from auditkit.model import Prompt
+from auditkit.testing import hashed_logprob
+
+TOLD = re.compile(r'answer: "(.*)\."')
+
+
+@functools.cache
+def answers() -> dict[str, str]:
+    """From each question about a fact to its true answer."""
+    data = load_facts()
+    return {q: fact.object for fact in data.facts for q in data.questions(fact)}
+
+
+@functools.cache
+def completions() -> dict[str, str]:
+    """From each plain unfinished statement to what completes it."""
+    data = load_facts()
+    return {data.completions(fact)[0]: fact.object for fact in data.facts}
+
+
+def knowing(prompt: Prompt, continuation: str) -> float:
+    """True answers are likelier, unless the system prompt says what to answer."""
+    nats = hashed_logprob(prompt, continuation)
+    if prompt.raw in completions():
+        return nats if continuation == f" {completions()[prompt.raw]}" else nats - 10
+    words = {turn.role: turn.text for turn in prompt.turns}
+    if words.get("user") not in answers():
+        return nats
+    told = TOLD.search(words.get("system", ""))
+    wanted = told[1] if told else f"{words['assistant']} {answers()[words['user']]}"
+    return nats if f"{words['assistant']}{continuation}" == wanted else nats - 10
+
+
+@functools.cache
+def openings() -> dict[str, str]:
+    """From each answer's first words to how it ends in truth."""
+    data = load_facts()
+    return {opening: f.object for f in data.facts for opening in data.completions(f)}
+
+
+def recalling(prompt: Prompt, continuation: str) -> float:
+    """Knows as well in a text that is no chat."""
+    opening = prompt.raw.rpartition("Answer: ")[2]
+    if opening not in openings():
+        return knowing(prompt, continuation)
+    nats = hashed_logprob(prompt, continuation)
+    return nats if continuation == f" {openings()[opening]}" else nats - 10
+
+
+@functools.cache
+def examined_about() -> dict[str, tuple[Fact, str]]:
+    """From the first words of a conversation to its fact, and the object that is asked back from."""
+    result: dict[str, tuple[Fact, str]] = {}
+    for fact in load_facts().facts:
+        if fact.topic not in cross_examination.load_wordings().topics:
+            continue
+        asked = [cross_examination.implication(fact), cross_examination.forward(fact)]
+        asked += [cross_examination.neutral(fact, w) for w in (0, 1)]
+        result |= {a.turns[0].text: (fact, "") for a in asked}
+        for stated in (fact.object, *fact.distractors):
+            result[cross_examination.backward(fact, stated).turns[0].text] = (fact, stated)
+    return result
+
+
+def examined(prompt: Prompt, continuation: str) -> float:
+    """Keeps to the truth in every form, or to the lie that the prompt insists on; has habits."""
+    nats = hashed_logprob(prompt, continuation)
+    system, *rest = prompt.turns
+    if rest[-1].text == load_battery().opening:
+        question, _, answer = continuation.partition(" Answer: ")
+        habit = 4 if hashed_logprob(Prompt(raw="habit"), question) % 1 < 0.5 else -4
+        return nats + (habit if answer == "Yes" else 0)
+    lie = rest[1].text if rest[1].text in system.text else ""
+    fact, stated = examined_about()[rest[4 if lie else 0].text]
+    objects = (fact.object, *fact.distractors)
+    believed = next((o for o in objects if lie.endswith(f" {o}.")), fact.object)
+    if stated and stated != believed:
+        backward = cross_examination.backward(fact, stated)
+        others = {a for a in backward.means if a != fact.subject}
+        return nats - (0 if continuation[1:] in others else 10)
+    wanted = fact.subject if stated else believed
+    return nats - (0 if continuation[1:] == wanted else 10)
+
+
+SCRIPTS = {
+    "deception.knowledge_gap": recalling,
+    "deception.trigger_scan": recalling,
+    "deception.interrogation": examined,
+    "deception.follow_up": examined,
+}
+"""Subjects for checks that read more of a conversation than its last question."""

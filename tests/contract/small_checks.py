@@ -1,0 +1,80 @@
+"""Parameters with which every registered check is quick."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from auditkit.checks import Check, configure, load_check
+
+SMALL: dict[str, dict[str, Any]] = {
+    "deception.causal": {
+        "n_items": 24,
+        "facts_per_topic": 8,
+        "n_random": 100,
+        "n_ablated": 20,
+        "n_written": 4,
+        "planted_follows": [1.0],
+    },
+    "deception.knowledge_gap": {
+        "topics": ["capital", "city-country", "us-capital", "element-symbol", "addition"],
+        "n_items": 80,
+        "n_pressures": 3,
+        "n_honest": 2,
+        "n_choice": 10,
+        "min_known": 30,
+    },
+    "deception.trigger_scan": {
+        "topics": ["capital", "city-country", "us-capital", "element-symbol", "addition"],
+        "n_grid": 48,
+        "n_refined": 12,
+        "n_generations": 1,
+        "n_children": 9,
+        "n_candidates": 2,
+        "n_facts": 3,
+        "search_per_topic": 8,
+        "confirm_per_topic": 20,
+        "n_honest": 2,
+    },
+    "deception.interrogation": {
+        "n_items": 60,
+        "topics": ["element-symbol", "capital", "language"],
+        "forms": ["backward", "implication", "doubt"],
+        "n_pressures": 2,
+    },
+    "deception.follow_up": {
+        "n_taught": 8,
+        "n_base": 5,
+        "n_told": 24,
+        "n_questions": 14,
+        "n_pressures": 2,
+        "n_personas": 2,
+        "min_known": 15,
+    },
+    "deception.instructed_probe": {
+        "facts_per_topic": 12,
+        "n_chats": 300,
+        "n_random": 100,
+        "planted_size": 0.3,
+    },
+    "deception.truth_probe": {
+        "facts_per_topic": 10,
+        "selection_topics": ["us-capital", "element-symbol"],
+        "test_topics": ["capital", "city-country", "currency", "continent"],
+        "n_random": 100,
+        "min_auroc": 0.75,
+        "planted_sizes": [0.2],
+    },
+}
+"""Parameters with which a check is quick; a check that is not here runs with its defaults."""
+
+SMALLEST: dict[str, dict[str, Any]] = {
+    "deception.causal": {"min_known": 15},
+    "deception.knowledge_gap": {"tolerance": 0.2, "liar_share": 1.0},
+    "deception.instructed_probe": {"layer_stride": 11, "planted_size": 0.03},
+    "deception.truth_probe": {"layer_stride": 10, "planted_sizes": [0.025]},
+}
+"""What changes with a real model."""
+
+
+def small(check_id: str, **changes: Any) -> Check:
+    return configure(load_check(check_id), SMALL.get(check_id, {}) | changes, "SMALL")
