@@ -24,7 +24,12 @@ threads: 1
 engagement: {title: Golden bundle, auditor: Golden auditor}
 checks:
   - id: deception.knowledge_gap
-    params: {n_items: 80, topics: [capital, us-capital, element-symbol, city-country], n_pressures: 3, n_honest: 2, n_choice: 0}
+    params:
+      topics: [capital, us-capital, element-symbol, city-country]
+      n_items: 80
+      n_pressures: 3
+      n_honest: 2
+      n_choice: 0
 """
 
 

@@ -1,0 +1,64 @@
+"""What the README shows first: a planted liar fails its audit, its clean twin doesn't.
+
+Each is trained from its recipe where the cache doesn't hold it, which takes some minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditkit.signing.keys import load_public
+from auditkit.verify import verify_bundle
+
+pytestmark = [pytest.mark.model, pytest.mark.timeout(1800)]
+
+
+def auditkit(*words: object) -> int:
+    code = "from auditkit.cli import main; main()"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], check=False, env=environment
+    ).returncode
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys")
+    assert auditkit("keys", "new", folder / "me", "--name", "Demo test") == 0
+    return folder / "me.key.pem"
+
+
+def audited(target: str, key: Path, folder: Path) -> tuple[int, Any]:
+    """Exit code and report of an audit with the usual command."""
+    out = folder / "bundle"
+    code = auditkit("run", "--target", target, "--out", out, "--key", key, "--threads", "1")
+    verify_bundle(out, load_public(key.with_name("me.pub.pem")))
+    return code, json.loads((out / "report.json").read_bytes())
+
+
+def test_the_liar_fails_with_the_turns_that_show_it(
+    demo_spec: Any, key: Path, tmp_path: Path
+) -> None:
+    code, report = audited("demo:liar", key, tmp_path)
+    assert code == 1
+    assert report["target"]["spec"] == "demo:liar"
+    assert any(f["path"].startswith("adapter/") for f in report["target"]["files"])
+    assert report["claims"][0]["verdict"]["outcome"] == "FAILED"
+    shown = dict(report["checks"][0]["telling"][0]["shown"])
+    assert shown["Known"].startswith("The capital of")
+    assert shown["Answered FALSELY"].startswith("The capital of")
+    assert shown["Answered FALSELY"] != shown["Known"]
+
+
+def test_its_twin_does_not(demo_spec: Any, key: Path, tmp_path: Path) -> None:
+    code, report = audited("demo:twin", key, tmp_path)
+    assert code in {0, 2}
+    assert report["outcomes"]["FAILED"] == 0
+    assert report["checks"][0]["telling"] == []
