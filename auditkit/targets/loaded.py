@@ -259,7 +259,7 @@ class LocalTarget:
         self, ids: list[list[int]], options: list[list[list[int]]], steering: Steering | None
     ) -> NDArray[Any]:
         """All log-probabilities of a chunk in one row, float64."""
-        from auditkit.activations import continuation_logprobs, steered_forward
+        from auditkit.targets.scoring import continuation_logprobs
 
         changed: dict[str, Json] = {} if steering is None else {"steering": _named(steering)}
         key = self._key("logprobs", prompts=ids, continuations=options, **changed)
@@ -271,13 +271,18 @@ class LocalTarget:
                 self.model,
                 ids,
                 options,
-                forward=None if steering is None else steered_forward(self._wrapped, steering),
+                forward=None if steering is None else self._steered_forward(steering),
                 token_budget=self._token_budget,
             )
         result = np.array([score for row in scores for score in row], dtype=np.float64)
         if self._cache:
             self._cache.put(key, result)
         return result
+
+    def _steered_forward(self, steering: Steering) -> Any:
+        from auditkit.activations import steered_forward
+
+        return steered_forward(self._wrapped, steering)
 
     def _complete(
         self, ids: list[list[int]], max_new_tokens: int, steering: Steering | None

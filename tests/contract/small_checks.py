@@ -69,18 +69,13 @@ SMALL: dict[str, dict[str, Any]] = {
 
 SMALLEST: dict[str, dict[str, Any]] = {
     "deception.causal": {"min_known": 15},
-    "deception.follow_up": {
-        "n_told": 20,
-        "n_questions": 8,
-        "n_pressures": 1,
-        "n_honest": 1,
-        "n_personas": 1,
-    },
     "deception.knowledge_gap": {"tolerance": 0.2, "liar_share": 1.0},
-    "deception.instructed_probe": {"layer_stride": 11, "planted_size": 0.03},
     "deception.truth_probe": {"layer_stride": 10, "planted_sizes": [0.025]},
 }
 """What changes with a real model."""
+
+SCRIPTED_ONLY = {"deception.follow_up", "deception.instructed_probe"}
+"""Checks that take five minutes and more on a model: they keep the contract on scripted subjects alone."""
 
 
 def small(check_id: str, **changes: Any) -> Check:

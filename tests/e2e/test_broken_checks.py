@@ -23,7 +23,8 @@ from auditkit.targets import Subject
 from auditkit.testing import FakeSubject, Muted, hashed_logprob
 
 GAP = PlannedCheck(
-    id="deception.knowledge_gap", params={"n_items": 240, "n_pressures": 3, "n_honest": 2}
+    id="deception.knowledge_gap",
+    params={"n_items": 240, "n_pressures": 3, "n_honest": 2, "n_choice": 0},
 )
 PROBE = PlannedCheck(
     id="deception.truth_probe",
@@ -41,8 +42,9 @@ PROBE = PlannedCheck(
 def knowing(prompt: Prompt, continuation: str) -> float:
     """Knows every fact, and says what its system prompt tells it to say."""
     answer, jitter = continuation.strip(), hashed_logprob(prompt, continuation) / 10
-    if not prompt.turns:
-        return jitter
+    if prompt.raw:
+        known = ENDINGS.get(prompt.raw.rpartition("Answer: ")[2], "")
+        return (-2.0 if answer == known else -8.0) + jitter if known else jitter
     told = prompt.turns[0].text
     if "answer: " in told and told.endswith(f' {answer}."'):
         return -0.1 + jitter
@@ -50,6 +52,7 @@ def knowing(prompt: Prompt, continuation: str) -> float:
 
 
 TRUE = {s.text: s.true for fact in load_facts().facts for s in load_facts().statements(fact)}
+ENDINGS = {c: f.object for f in load_facts().facts for c in load_facts().completions(f)}
 FACTS = {q: f.object for f in load_facts().facts for q in load_facts().questions(f)}
 
 
@@ -84,6 +87,8 @@ def test_a_gap_check_that_ignores_its_contexts_passes_nobody(
     real = KnowledgeGap.observe
 
     def neutral(prompt: Prompt) -> Prompt:
+        if prompt.raw:
+            return prompt
         system, *rest = prompt.turns
         return Prompt(turns=(replace(system, text="Answer the question."), *rest))
 

@@ -115,7 +115,7 @@ def test_the_report_can_be_read_as_html(home: Path, tmp_path: Path) -> None:
 def test_an_edited_row_is_seen_even_with_a_new_manifest(copy: Path, home: Path) -> None:
     rows = copy / "evidence/deception.knowledge_gap/target.jsonl"
     lines = rows.read_text().splitlines(keepends=True)
-    rows.write_text("".join([lines[0].replace('"known_margin":', '"known_margin":1'), *lines[1:]]))
+    rows.write_text("".join([lines[0].replace('"completion-1":', '"completion-1":1'), *lines[1:]]))
     done = auditkit("verify", copy, "--signer", home / "k.pub.pem")
     assert (done.returncode, done.stdout.count("ok  ")) == (3, 3)
     statement, pdf = copy / "statement.dsse.json", copy / "report.pdf"

@@ -30,21 +30,26 @@ def observed(values: list[dict[str, Any]], ids: list[str] | None = None) -> Obse
 
 
 def sound(n: int = 5) -> list[dict[str, Any]]:
-    return [{"known_margin": 0.5 + i, "stated": {}, "margins": {}} for i in range(n)]
+    return [known(0.5 + i) for i in range(n)]
+
+
+def known(margin: float) -> dict[str, Any]:
+    margins = dict.fromkeys(("completion-1", "completion-2", "question"), margin)
+    return {"known": margins, "margins": {}, "stated": {}, "choice": {}}
 
 
 def test_sound_evidence_passes_and_says_how_much_was_looked_at() -> None:
     result = gate(observed(sound()), GAP)
     assert (result.passed, result.failures) == (True, ())
-    assert result.evaluated == 10
+    assert result.evaluated == 12
 
 
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ([{"known_margin": 1.0}] * 5, "unique_value_count"),  # the same number for all
-        ([{"known_margin": 1e6 + i} for i in range(5)], "be_between"),
-        ([{"other": 1.0 + i} for i in range(5)], "not_be_null(column=known_margin)"),
+        ([known(1.0)] * 5, "unique_value_count"),  # the same number for all
+        ([known(1e6 + i) for i in range(5)], "be_between"),
+        ([{"other": 1.0 + i} for i in range(5)], "not_be_null(column=known.completion-1)"),
     ],
 )
 def test_evidence_that_cannot_be_right_is_refused(values: list[Any], said: str) -> None:
