@@ -12,6 +12,7 @@ from auditkit.testing import check_contract
 
 
 @pytest.mark.model
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("check_id", sorted(registry().keys() - SCRIPTED_ONLY))
 def test_keeps_it_on_a_real_model(check_id: str, quick_target: Subject) -> None:
     check = small(check_id, **SMALLEST.get(check_id, {}))
