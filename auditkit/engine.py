@@ -123,11 +123,9 @@ class _Asked:
         so_far = 0
         for number, batch in enumerate(batches):
             if number not in done:
-                began = time.monotonic()
+                began = time.monotonic()  # planting a control counts as part of its first batch
                 done[number] = self._ask(subject, batch)
-                took = (
-                    time.monotonic() - began
-                )  # planting a control counts as part of its first batch
+                took = time.monotonic() - began
                 self.store.append(check_id, self.info.name, number, done[number], took)
             so_far += len(batch)
             report(Progress(check=check_id, subject=self.info.name, done=so_far, total=total))
