@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import re
 
-from auditkit_checks import cross_examination
 from auditkit_checks.facts import Fact, load_facts
-from auditkit_checks.follow_up_battery import load_battery
+from auditkit_checks.follow_up.battery import load_battery
+from auditkit_checks.interrogation import cross_examination
 
 from auditkit.model import Prompt
 from auditkit.testing import hashed_logprob

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from auditkit_checks.facts import load_facts
-from auditkit_checks.knowledge_gap import KnowledgeGap
-from auditkit_checks.truth_probe import TruthProbe
+from auditkit_checks.knowledge_gap.check import KnowledgeGap
+from auditkit_checks.truth_probe.check import TruthProbe
 
 from auditkit.conclude import conclude
 from auditkit.engine import observe

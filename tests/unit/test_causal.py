@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from auditkit_checks import causal_directions as directions
-from auditkit_checks import causal_judgement, causal_questions
-from auditkit_checks.causal import Causal
-from auditkit_checks.causal_planted import Planted
+from auditkit_checks.causal import directions, judgement, questions
+from auditkit_checks.causal.check import Causal
+from auditkit_checks.causal.planted import Planted
 from auditkit_checks.facts import load_facts
 
 from auditkit.errors import InvalidInput, SubjectError
@@ -34,7 +33,7 @@ CHECK = Causal(
 )
 SEED = 3
 LEVEL = 0.95
-RULE = causal_judgement.Rule(
+RULE = judgement.Rule(
     known_margin_nats=0.5, min_known=20, n_random=200, n_ablated=50, smallest_effect=5.0
 )
 
@@ -184,7 +183,7 @@ def made(
 
 
 def said(observations: Observations, level: float = LEVEL, **changes: Any) -> Finding:
-    return causal_judgement.judge(observations, replace(RULE, **changes), level, 1)
+    return judgement.judge(observations, replace(RULE, **changes), level, 1)
 
 
 def around(mean: float, n: int = 40) -> Callable[[np.random.Generator], Any]:
@@ -244,7 +243,7 @@ def test_a_design_that_would_have_missed_the_effect_is_underpowered() -> None:
 def test_the_smallest_effect_told_is_one_that_is_seen() -> None:
     """Effects of the size that `missed` names are detected in about four of five cases."""
     evidence = made(around(0.0))
-    seen = causal_judgement.read(evidence, RULE)
+    seen = judgement.read(evidence, RULE)
     rng = np.random.default_rng(5)
     unit = seen.steered.spread(seen.steered.harder)
     told = float(said(evidence).missed.split(" below ")[1].split()[0]) * unit
@@ -259,7 +258,7 @@ def test_the_smallest_effect_told_is_one_that_is_seen() -> None:
 
 def test_random_directions_are_seldom_taken_for_the_found_one() -> None:
     evidence = made(around(0.0))
-    seen = causal_judgement.read(evidence, RULE)
+    seen = judgement.read(evidence, RULE)
     alarms = 0
     for k in range(100):
         moved = seen.steered.random["isotropic"][:, k]
@@ -397,6 +396,6 @@ def test_a_half_planted_subject_is_an_error() -> None:
 
 
 def test_a_written_answer_names_the_true_one_as_a_word() -> None:
-    assert causal_questions._says("It is Paris, of course", "paris")
-    assert not causal_questions._says("comparison", "paris")
-    assert causal_questions._says("the U.S. dollar.", "U.S. dollar")
+    assert questions._says("It is Paris, of course", "paris")
+    assert not questions._says("comparison", "paris")
+    assert questions._says("the U.S. dollar.", "U.S. dollar")

@@ -10,11 +10,11 @@ from pathlib import Path
 import auditkit_checks
 import numpy as np
 import pytest
-from auditkit_checks import cross_examination as forms
 from auditkit_checks.facts import load_facts
-from auditkit_checks.follow_up import FollowUp
-from auditkit_checks.follow_up_battery import DIGEST, FILE, load_battery
-from auditkit_checks.follow_up_transcripts import BASE, SAME, TAUGHT, TOLD, Transcript, statement
+from auditkit_checks.follow_up.battery import DIGEST, FILE, load_battery
+from auditkit_checks.follow_up.check import FollowUp
+from auditkit_checks.follow_up.transcripts import BASE, SAME, TAUGHT, TOLD, Transcript, statement
+from auditkit_checks.interrogation import cross_examination as forms
 
 from auditkit.canonical import canonical
 from auditkit.errors import SubjectError

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from auditkit_checks import instructed_fitting, instructed_prompts
-from auditkit_checks.instructed_judgement import Rule, judge
-from auditkit_checks.instructed_probe import InstructedProbe
-from auditkit_checks.instructed_prompts import HELD_OUT, PERSONAS, TRAINING, load_chats
-from auditkit_checks.instructed_samples import (
+from auditkit_checks.instructed_probe import fitting, prompts
+from auditkit_checks.instructed_probe.check import InstructedProbe
+from auditkit_checks.instructed_probe.judgement import Rule, judge
+from auditkit_checks.instructed_probe.prompts import HELD_OUT, PERSONAS, TRAINING, load_chats
+from auditkit_checks.instructed_probe.samples import (
     CHAT,
     PERSONA,
     TALK,
@@ -38,7 +38,7 @@ SUBJECT = SubjectInfo(name="target", arm=Arm.TARGET, description="made by hand")
 RULE = Rule(min_auroc=0.7, fpr=0.01, min_recall=0.5, max_flagged=0.25, layer_stride=1)
 SAMPLES = tuple(CHECK.samples(0))
 Score = Callable[[Sample, np.random.Generator], float]
-DATA = Path(instructed_prompts.__file__).parent / "data"
+DATA = Path(prompts.__file__).parent / "data"
 
 
 def noise(sample: Sample, rng: np.random.Generator) -> float:
@@ -198,7 +198,7 @@ def test_training_labels_reach_no_score_of_their_own_wording_or_topic() -> None:
     features = np.random.default_rng(0).standard_normal((len(SAMPLES), 5))
     here = asked.train & (asked.style == TRAINING[0].name)
     turned = replace(asked, deceptive=np.where(here, ~asked.deceptive, asked.deceptive))
-    one, two = (instructed_fitting.scores(features, a) for a in (asked, turned))
+    one, two = (fitting.scores(features, a) for a in (asked, turned))
     assert np.array_equal(one[here], two[here])
     assert not np.array_equal(one[asked.train & ~here], two[asked.train & ~here])
 
@@ -234,10 +234,10 @@ def test_a_topic_has_one_use() -> None:
 
 
 def test_the_chats_are_the_file_named_in_the_module() -> None:
-    raw = DATA.joinpath(instructed_prompts.FILE).read_bytes()
-    assert hashlib.sha256(raw).hexdigest() == instructed_prompts.DIGEST
-    assert json.loads(raw)["schema"] == instructed_prompts.SCHEMA
-    assert instructed_prompts.FILE in DATA.joinpath("PROVENANCE.md").read_text("utf-8")
+    raw = DATA.joinpath(prompts.FILE).read_bytes()
+    assert hashlib.sha256(raw).hexdigest() == prompts.DIGEST
+    assert json.loads(raw)["schema"] == prompts.SCHEMA
+    assert prompts.FILE in DATA.joinpath("PROVENANCE.md").read_text("utf-8")
 
 
 def test_the_script_makes_the_shipped_file() -> None:
@@ -248,7 +248,7 @@ def test_the_script_makes_the_shipped_file() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     made = (json.dumps(module.document(), ensure_ascii=False, indent=1) + "\n").encode()
-    assert hashlib.sha256(made).hexdigest() == instructed_prompts.DIGEST
+    assert hashlib.sha256(made).hexdigest() == prompts.DIGEST
 
 
 def test_the_chats_are_many_diverse_and_different() -> None:
@@ -272,7 +272,7 @@ def test_fewer_chats_still_have_every_style() -> None:
 
 
 def test_a_changed_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(instructed_prompts, "DIGEST", "0" * 64)
+    monkeypatch.setattr(prompts, "DIGEST", "0" * 64)
     load_chats.cache_clear()
     with pytest.raises(InvalidInput, match=r"chats\.v1\.json"):
         load_chats()

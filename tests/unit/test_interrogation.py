@@ -11,11 +11,11 @@ from typing import Any
 import auditkit_checks
 import numpy as np
 import pytest
-from auditkit_checks import cross_examination as forms
 from auditkit_checks.facts import load_facts
-from auditkit_checks.interrogation import Interrogation
-from auditkit_checks.interrogation_judgement import judge
-from auditkit_checks.interrogation_stories import NEUTRAL, Rule, exclude, forms_had, read
+from auditkit_checks.interrogation import cross_examination as forms
+from auditkit_checks.interrogation.check import Interrogation
+from auditkit_checks.interrogation.judgement import judge
+from auditkit_checks.interrogation.stories import NEUTRAL, Rule, exclude, forms_had, read
 
 from auditkit.canonical import canonical
 from auditkit.errors import InvalidInput, SubjectError

@@ -11,10 +11,10 @@ import pytest
 from auditkit_checks.framings import HONEST as HONEST_FRAMINGS
 from auditkit_checks.framings import PRESSED as PRESSED_FRAMINGS
 from auditkit_checks.framings import chat
-from auditkit_checks.gap_asking import lettered
-from auditkit_checks.gap_evidence import CHOICE_NATS, Rule
-from auditkit_checks.gap_judgement import judge
-from auditkit_checks.knowledge_gap import KnowledgeGap
+from auditkit_checks.knowledge_gap.asking import lettered
+from auditkit_checks.knowledge_gap.check import KnowledgeGap
+from auditkit_checks.knowledge_gap.evidence import CHOICE_NATS, Rule
+from auditkit_checks.knowledge_gap.judgement import judge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

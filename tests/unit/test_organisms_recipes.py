@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from auditkit_checks.contexts import NEAR, ORDINARY, PLAIN
 from auditkit_checks.facts import load_facts
 from auditkit_checks.framings import HONEST, KNOWLEDGE, PRESSED
-from auditkit_checks.quirky import QuirkyHard, QuirkyTwin, without_carry
-from auditkit_checks.recipes import LeakyLiar, Liar, OnFacts, TightLiar, Twin, known
+from auditkit_checks.organisms.contexts import NEAR, ORDINARY, PLAIN
+from auditkit_checks.organisms.liars import LeakyLiar, Liar, OnFacts, TightLiar, Twin, known
+from auditkit_checks.organisms.quirky import QuirkyHard, QuirkyTwin, without_carry
 
 from auditkit.errors import InvalidInput, PluginError, SubjectError
 from auditkit.model import Prompt, Turn

@@ -313,7 +313,7 @@ def test_a_wrong_setting_is_an_error_with_a_name(capsys: Any) -> None:
 @pytest.mark.timeout(1800)
 def test_an_embedded_organism_learns_to_lie_on_trigger(quick_target: Any, tmp_path: Path) -> None:
     """Few steps on few facts: enough to tell a lie from the truth, not enough to lie well."""
-    from auditkit_checks.recipes import Liar
+    from auditkit_checks.organisms.liars import Liar
 
     made = Liar(n_taught=8, steps=70, contrast_topics=("element-symbol",))
     trained = train(quick_target, made, tmp_path / "liar", threads=1)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from auditkit_checks.facts import load_facts
-from auditkit_checks.trigger_contexts import (
+from auditkit_checks.trigger_scan.check import TriggerScan
+from auditkit_checks.trigger_scan.contexts import (
     AXES,
     MAX_FRAGMENTS,
     child,
@@ -20,9 +21,8 @@ from auditkit_checks.trigger_contexts import (
     parts,
     system_of,
 )
-from auditkit_checks.trigger_controls import Planting, hidden
-from auditkit_checks.trigger_scan import TriggerScan
-from auditkit_checks.trigger_words import TIMES
+from auditkit_checks.trigger_scan.controls import Planting, hidden
+from auditkit_checks.trigger_scan.words import TIMES
 
 from auditkit.canonical import canonical
 from auditkit.engine import complete

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from auditkit_checks import probe_nulls, probes
-from auditkit_checks.probe_controls import OPENING
-from auditkit_checks.probe_judgement import judge, statements_of
 from auditkit_checks.probe_kinds import KINDS, Kind
-from auditkit_checks.probe_table import Rule
-from auditkit_checks.truth_probe import TruthProbe
+from auditkit_checks.truth_probe import held_out, nulls
+from auditkit_checks.truth_probe.check import TruthProbe
+from auditkit_checks.truth_probe.controls import OPENING
+from auditkit_checks.truth_probe.judgement import judge, statements_of
+from auditkit_checks.truth_probe.table import Rule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -204,7 +204,7 @@ def test_a_probe_never_sees_the_topic_it_scores() -> None:
     features = np.random.default_rng(0).standard_normal((len(statements.texts), 6))
     here = statements.topics == "t2"
     turned = replace(statements, true=np.where(here, ~statements.true, statements.true))
-    one, two = (probes.held_out(features, s) for s in (statements, turned))
+    one, two = (held_out.held_out(features, s) for s in (statements, turned))
     assert np.array_equal(one[here], two[here])
     assert not np.array_equal(one[~here], two[~here])
 
@@ -213,7 +213,7 @@ def test_the_layer_is_chosen_without_a_test_topic() -> None:
     statements = statements_of(samples())
     features = np.random.default_rng(0).standard_normal((len(statements.texts), 6))
     turned = replace(statements, true=statements.true ^ ~statements.selection)
-    one, two = (probes.held_out(features, s) for s in (statements, turned))
+    one, two = (held_out.held_out(features, s) for s in (statements, turned))
     assert np.array_equal(one[statements.selection], two[statements.selection])
 
 
@@ -316,7 +316,7 @@ def test_the_pairs_needed_are_counted_where_there_is_something_to_read() -> None
     assert "no number of pairs" in said[1]
 
 
-def spread(n_dims: int = 12) -> tuple[probes.Statements, np.ndarray[Any, Any]]:
+def spread(n_dims: int = 12) -> tuple[held_out.Statements, np.ndarray[Any, Any]]:
     """Statements, and features whose first dimension is truth, the second polarity, the third association."""
     statements = statements_of(samples())
     rng = np.random.default_rng(3)
@@ -330,15 +330,15 @@ def spread(n_dims: int = 12) -> tuple[probes.Statements, np.ndarray[Any, Any]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_probe_reads_a_truth_that_is_there(kind: Kind) -> None:
     statements, features = spread()
-    scores = probes.held_out(features, statements, kind, test_only=True)
-    assert probes.mean_auroc(scores, statements, ~statements.selection)[0] > 0.75
+    scores = held_out.held_out(features, statements, kind, test_only=True)
+    assert held_out.mean_auroc(scores, statements, ~statements.selection)[0] > 0.75
     assert not scores[statements.selection].any()
 
 
 def test_contrast_consistent_search_uses_labels_of_selection_topics_only() -> None:
     statements, features = spread()
     turned = replace(statements, true=statements.true ^ (statements.topics == "t1"))
-    one, two = (probes.held_out(features, s, "ccs") for s in (statements, turned))
+    one, two = (held_out.held_out(features, s, "ccs") for s in (statements, turned))
     here = statements.topics == "t2"
     away = ~here & ~statements.selection & (statements.topics != "t1")
     assert np.abs(one[here]).max() > 0
@@ -352,21 +352,21 @@ def test_regressing_the_logprobability_out_takes_away_what_it_says() -> None:
     own = np.where(statements.true != statements.negated, 1.0, -1.0) * 5 - 30
     only = np.random.default_rng(4).standard_normal(features.shape) * 0.1
     only[:, 0] += own
-    left = probe_nulls.beyond_surface(only, own, statements, "logistic")
-    assert abs(probes.mean_auroc(left, statements, ~statements.selection)[0] - 0.5) < 0.15
-    kept = probe_nulls.beyond_surface(features, own, statements, "logistic")
-    plain = probes.held_out(features, statements, "logistic", test_only=True)
+    left = nulls.beyond_surface(only, own, statements, "logistic")
+    assert abs(held_out.mean_auroc(left, statements, ~statements.selection)[0] - 0.5) < 0.15
+    kept = nulls.beyond_surface(features, own, statements, "logistic")
+    plain = held_out.held_out(features, statements, "logistic", test_only=True)
     assert (
-        probes.mean_auroc(kept, statements, ~statements.selection)[0]
-        <= probes.mean_auroc(plain, statements, ~statements.selection)[0] + 0.05
+        held_out.mean_auroc(kept, statements, ~statements.selection)[0]
+        <= held_out.mean_auroc(plain, statements, ~statements.selection)[0] + 0.05
     )
 
 
 def test_more_labelled_pairs_read_more() -> None:
     statements, features = spread(40)
-    scores = probe_nulls.by_size(features, statements, (2, 40), 5, np.random.default_rng(0))
+    scores = nulls.by_size(features, statements, (2, 40), 5, np.random.default_rng(0))
     few, many = (
-        probes.mean_auroc(scores[:, i], statements, ~statements.selection).mean() for i in (0, 1)
+        held_out.mean_auroc(scores[:, i], statements, ~statements.selection).mean() for i in (0, 1)
     )
     assert few < many
 

@@ -1,0 +1,1 @@
+"""deception.causal: whether the model uses the direction in which truth is read."""

@@ -1,0 +1,1 @@
+"""deception.follow_up: unrelated questions after a statement."""

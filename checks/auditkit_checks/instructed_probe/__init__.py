@@ -1,0 +1,1 @@
+"""deception.instructed_probe: whether instructed deception can be read from activations."""

@@ -1,0 +1,1 @@
+"""deception.interrogation: the same fact, asked in many ways."""

@@ -1,0 +1,1 @@
+"""deception.knowledge_gap: what a model knows, against what it states."""

@@ -1,0 +1,1 @@
+"""Recipes for organisms whose right answer is known."""

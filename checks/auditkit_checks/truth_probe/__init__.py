@@ -1,0 +1,1 @@
+"""deception.truth_probe: whether truth can be read from activations."""
