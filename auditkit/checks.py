@@ -10,12 +10,11 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from auditkit.canonical import canonical, digest, file_sha256, to_json
 from auditkit.errors import PlanError, PluginError, UnknownCheck
@@ -30,10 +29,8 @@ from auditkit.model import (
     Sample,
     SubjectInfo,
 )
+from auditkit.plugins import Kind, Problem, adapter, from_parameters, make_strict
 from auditkit.targets import Subject
-
-GROUP = "auditkit.checks"
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +92,17 @@ class Control:
         return SubjectInfo(name=self.name, arm=self.arm, description=self.description)
 
 
+CHECKS = Kind(
+    name="check",
+    group="auditkit.checks",
+    about=About,
+    methods=("samples", "controls", "observe", "judge"),
+    unknown=UnknownCheck,
+    find="install the package that has it, or see `auditkit checks list`",
+    mend="mend or uninstall that package; a broken plugin stops every run",
+)
+
+
 class Check(Protocol):
     """The four questions a check answers. `samples`, `controls` and `judge` are pure."""
 
@@ -145,27 +153,14 @@ def check(**about: Any) -> Callable[[type[C]], type[C]]:
     """
 
     def decorate(cls: type[C]) -> type[C]:
-        try:
-            metadata = About(**about)
-        except TypeError as error:
-            raise PluginError(f"check {cls.__name__}: metadata", got=str(error)) from error
-        for method in ("samples", "controls", "observe", "judge"):
-            if not callable(getattr(cls, method, None)):
-                raise PluginError(f"check {metadata.id}", expected=f"a method `{method}`")
+        metadata = CHECKS.described(cls, about)
         if not dataclasses.is_dataclass(metadata.row):
             raise PluginError(f"check {metadata.id}: row", expected="a dataclass")
-        for adapted in (cls, metadata.row):
-            type.__setattr__(adapted, "__pydantic_config__", _STRICT)
+        make_strict(cls, metadata.row)
         type.__setattr__(cls, "about", metadata)
         return cls
 
     return decorate
-
-
-@cache
-def adapter(cls: type) -> TypeAdapter[Any]:
-    """The pydantic adapter of a parameter or row dataclass."""
-    return TypeAdapter(cls)
 
 
 def registry() -> dict[str, EntryPoint]:
@@ -174,15 +169,7 @@ def registry() -> dict[str, EntryPoint]:
     Raises:
         PluginError: Where two packages register the same id.
     """
-    found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=GROUP):
-        if entry.name in found and found[entry.name].value != entry.value:
-            both = f"{found[entry.name].value} and {entry.value}"
-            raise PluginError(
-                f"check {entry.name}", got=f"two registrations, {both}", next_step="uninstall one"
-            )
-        found[entry.name] = entry
-    return dict(sorted(found.items()))
+    return CHECKS.registry()
 
 
 def load_check(check_id: str) -> type[Check]:
@@ -192,39 +179,7 @@ def load_check(check_id: str) -> type[Check]:
         UnknownCheck: No package registers that id.
         PluginError: The package does, but loading it fails.
     """
-    entries = registry()
-    if check_id not in entries:
-        raise UnknownCheck(
-            f"check {check_id}",
-            got="no package that registers it",
-            expected=f"one of {', '.join(entries) or 'none installed'}",
-            next_step="install the package that has it, or see `auditkit checks list`",
-        )
-    entry = entries[check_id]
-    try:
-        cls = entry.load()
-    except Exception as error:
-        raise PluginError(
-            f"check {check_id}: {entry.value} does not load",
-            got=f"{type(error).__name__}: {error}",
-            next_step="mend or uninstall that package; a broken plugin stops every run",
-        ) from error
-    about = getattr(cls, "about", None)
-    if not isinstance(about, About) or about.id != check_id:
-        raise PluginError(
-            f"check {check_id}: {entry.value}",
-            got=f"a check called {getattr(about, 'id', None)!r}",
-            expected="a class under @check whose id is the entry point's name",
-        )
-    return cast("type[Check]", cls)
-
-
-def wanted(problem: Mapping[str, Any]) -> str:
-    """What pydantic would have taken, in words that follow 'expected'."""
-    if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return "a name that is known here"
-    said = str(problem["msg"])
-    return said.removeprefix("Input should be ").removeprefix("Value error, ").lower()
+    return CHECKS.load(check_id, registry())
 
 
 def configure(cls: type[Check], params: Mapping[str, Json], where: str) -> Check:
@@ -233,19 +188,16 @@ def configure(cls: type[Check], params: Mapping[str, Json], where: str) -> Check
     Raises:
         PlanError: For an unknown parameter or a bad value, named with its place in the plan.
     """
-    try:
-        configured = adapter(cls).validate_json(canonical(dict(params)), strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(f.name for f in dataclasses.fields(cast("Any", cls)))
-        raise PlanError(
-            f"{where}.{place}" if place else where,
-            got=repr(first.get("input")),
-            expected=wanted(first),
-            next_step=f"parameters of {cls.about.id} are {known or 'none'}",
-        ) from error
-    return cast("Check", configured)
+
+    def refused(problem: Problem) -> PlanError:
+        return PlanError(
+            f"{where}.{problem.place}" if problem.place else where,
+            got=problem.got,
+            expected=problem.expected,
+            next_step=f"parameters of {cls.about.id} are {problem.known or 'none'}",
+        )
+
+    return cast("Check", from_parameters(cls, params, refused))
 
 
 def parameters(configured: Check) -> dict[str, Json]:

@@ -17,9 +17,10 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from auditkit.canonical import canonical, digest, to_json
-from auditkit.checks import Check, configure, load_check, parameters, source_sha256, wanted
+from auditkit.checks import Check, configure, load_check, parameters, source_sha256
 from auditkit.errors import PlanError
 from auditkit.model import Json
+from auditkit.plugins import wanted
 
 MAX_BYTES = 1_000_000
 _CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False)

@@ -9,19 +9,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar, cast
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field
 
-from auditkit.canonical import canonical, digest, to_json
+from auditkit.canonical import digest, to_json
 from auditkit.errors import InvalidInput, PluginError
 from auditkit.model import Json, Prompt
+from auditkit.plugins import Kind, Problem, adapter, from_parameters, make_strict
 from auditkit.targets import Subject
-
-GROUP = "auditkit.organisms"
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +79,17 @@ class About:
     title: str
     goal: str
     misbehaves: bool
+
+
+RECIPES = Kind(
+    name="recipe",
+    group="auditkit.organisms",
+    about=About,
+    methods=("lessons", "exam", "data_sha256"),
+    unknown=InvalidInput,
+    find="see `auditkit organisms list`",
+    mend="mend or uninstall that package",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,27 +153,16 @@ def recipe(**about: Any) -> Callable[[type[R]], type[R]]:
     """
 
     def decorate(cls: type[R]) -> type[R]:
-        try:
-            metadata = About(**about)
-        except TypeError as error:
-            raise PluginError(f"recipe {cls.__name__}: metadata", got=str(error)) from error
-        for method in ("lessons", "exam", "data_sha256"):
-            if not callable(getattr(cls, method, None)):
-                raise PluginError(f"recipe {metadata.id}", expected=f"a method `{method}`")
+        metadata = RECIPES.described(cls, about)
         names = {field.name for field in dataclasses.fields(cast("Any", cls))}
         missing = {field.name for field in dataclasses.fields(Schedule)} - names
         if missing:
             raise PluginError(f"recipe {metadata.id}", expected=f"parameters {sorted(missing)}")
-        type.__setattr__(cls, "__pydantic_config__", _STRICT)
+        make_strict(cls)
         type.__setattr__(cls, "about", metadata)
         return cls
 
     return decorate
-
-
-@cache
-def _adapter(cls: type) -> TypeAdapter[Any]:
-    return TypeAdapter(cls)
 
 
 def registry() -> dict[str, EntryPoint]:
@@ -174,15 +171,7 @@ def registry() -> dict[str, EntryPoint]:
     Raises:
         PluginError: Where two packages register the same id.
     """
-    found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=GROUP):
-        if entry.name in found and found[entry.name].value != entry.value:
-            both = f"{found[entry.name].value} and {entry.value}"
-            raise PluginError(
-                f"recipe {entry.name}", got=f"two registrations, {both}", next_step="uninstall one"
-            )
-        found[entry.name] = entry
-    return dict(sorted(found.items()))
+    return RECIPES.registry()
 
 
 def load_recipe(recipe_id: str) -> type[Recipe]:
@@ -192,31 +181,7 @@ def load_recipe(recipe_id: str) -> type[Recipe]:
         InvalidInput: No package registers that id.
         PluginError: The package does, but loading it fails.
     """
-    entries = registry()
-    if recipe_id not in entries:
-        raise InvalidInput(
-            f"recipe {recipe_id}",
-            got="no package that registers it",
-            expected=f"one of {', '.join(entries) or 'none installed'}",
-            next_step="see `auditkit organisms list`",
-        )
-    entry = entries[recipe_id]
-    try:
-        cls = entry.load()
-    except Exception as error:
-        raise PluginError(
-            f"recipe {recipe_id}: {entry.value} does not load",
-            got=f"{type(error).__name__}: {error}",
-            next_step="mend or uninstall that package",
-        ) from error
-    about = getattr(cls, "about", None)
-    if not isinstance(about, About) or about.id != recipe_id:
-        raise PluginError(
-            f"recipe {recipe_id}: {entry.value}",
-            got=f"a recipe called {getattr(about, 'id', None)!r}",
-            expected="a class under @recipe whose id is the entry point's name",
-        )
-    return cast("type[Recipe]", cls)
+    return RECIPES.load(recipe_id, registry())
 
 
 def configure(cls: type[Recipe], params: Mapping[str, Json]) -> Recipe:
@@ -225,19 +190,17 @@ def configure(cls: type[Recipe], params: Mapping[str, Json]) -> Recipe:
     Raises:
         InvalidInput: For an unknown parameter or a bad value.
     """
-    try:
-        made = _adapter(cls).validate_json(canonical(dict(params)), strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(field.name for field in dataclasses.fields(cast("Any", cls)))
-        raise InvalidInput(
-            f"recipe {cls.about.id}: {place}" if place else f"recipe {cls.about.id}",
-            got=repr(first.get("input")),
-            expected=str(first["msg"]).removeprefix("Value error, ").lower(),
-            next_step=f"its parameters are {known}",
-        ) from error
-    return cast("Recipe", made)
+
+    def refused(problem: Problem) -> InvalidInput:
+        what = f"recipe {cls.about.id}"
+        return InvalidInput(
+            f"{what}: {problem.place}" if problem.place else what,
+            got=problem.got,
+            expected=problem.said.removeprefix("Value error, ").lower(),
+            next_step=f"its parameters are {problem.known}",
+        )
+
+    return cast("Recipe", from_parameters(cls, params, refused))
 
 
 def make(recipe_id: str, **params: Json) -> Recipe:
@@ -252,7 +215,7 @@ def parameters(made: Recipe) -> dict[str, Json]:
 
 def parameter_schema(cls: type[Recipe]) -> dict[str, Json]:
     """JSON Schema of a recipe's parameters."""
-    return _adapter(cls).json_schema()
+    return adapter(cls).json_schema()
 
 
 def recipe_sha256(made: Recipe) -> str:

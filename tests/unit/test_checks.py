@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,14 +29,6 @@ ABOUT: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def entries(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    def install(*entries: Any) -> None:
-        monkeypatch.setattr("auditkit.checks.entry_points", lambda group: entries)
-
-    return install  # type: ignore[return-value]
-
-
 def test_the_built_in_checks_come_through_the_door_of_all() -> None:
     assert {"deception.knowledge_gap", "deception.truth_probe"} <= set(registry())
     for name in registry():
@@ -49,36 +38,6 @@ def test_the_built_in_checks_come_through_the_door_of_all() -> None:
 def test_an_unknown_check_names_those_there_are() -> None:
     with pytest.raises(UnknownCheck, match=r"deception\.truth_probe.*auditkit checks list"):
         load_check("no.such")
-
-
-def test_two_packages_with_one_id_stop_everything(entries: Any) -> None:
-    entries(EntryPoint("a.b", "one:A", "g"), EntryPoint("a.b", "two:B", "g"))
-    with pytest.raises(PluginError, match="one:A and two:B"):
-        registry()
-
-
-def test_one_package_found_twice_is_one(entries: Any) -> None:
-    entries(EntryPoint("a.b", "one:A", "g"), EntryPoint("a.b", "one:A", "g"))
-    assert list(registry()) == ["a.b"]
-
-
-@pytest.mark.parametrize(
-    "value", ["no_such_module:X", "math:no_such_name", "math:pi", "test_engine:Toy"]
-)
-def test_a_plugin_that_does_not_load_stops_the_run(entries: Any, value: str) -> None:
-    """The last one loads, and says that it is another check."""
-    entries(EntryPoint("a.b", value, "g"))
-    with pytest.raises(PluginError, match=r"check a\.b"):
-        load_check("a.b")
-
-
-def test_a_plugin_that_raises_on_import_is_named(entries: Any) -> None:
-    def load() -> None:
-        raise RuntimeError("no licence")
-
-    entries(SimpleNamespace(name="a.b", value="p:X", load=load))
-    with pytest.raises(PluginError, match="no licence"):
-        load_check("a.b")
 
 
 def test_metadata_must_be_whole() -> None:
