@@ -8,14 +8,12 @@ from, and what is left out of them, is in ``data/PROVENANCE.md``.
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 from auditkit.errors import InvalidInput
+from auditkit_checks.shipped import read_shipped
 
 SCHEMA = "auditkit/facts/v1"
 FILE = "facts.v1.json"
@@ -234,18 +232,9 @@ def load_facts() -> FactSet:
     Raises:
         InvalidInput: If the data file is not the one this release was built with.
     """
-    raw = resources.files("auditkit_checks").joinpath("data").joinpath(FILE).read_bytes()
-    digest = hashlib.sha256(raw).hexdigest()
-    if digest != DIGEST:
-        raise InvalidInput(
-            f"data file {FILE} of auditkit_checks",
-            got=f"sha256 {digest}",
-            expected=DIGEST,
-            next_step="install auditkit again; the file was changed after it was built",
-        )
-    document = json.loads(raw)
+    document = read_shipped(FILE, DIGEST)
     return FactSet(
-        sha256=digest,
+        sha256=DIGEST,
         topics=tuple(
             Topic(
                 id=row["id"],

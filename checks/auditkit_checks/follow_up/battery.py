@@ -7,13 +7,10 @@ built with.
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from dataclasses import dataclass
-from importlib import resources
 
-from auditkit.errors import InvalidInput
 from auditkit.model import Prompt, Turn
+from auditkit_checks.shipped import read_shipped
 
 FILE = "follow_up.v1.json"
 #: SHA-256 of the data file. A verdict names it, so a changed file must not pass for this one.
@@ -72,18 +69,9 @@ def load_battery() -> Battery:
     Raises:
         InvalidInput: If the data file is not the one this release was built with.
     """
-    raw = resources.files("auditkit_checks").joinpath("data").joinpath(FILE).read_bytes()
-    digest = hashlib.sha256(raw).hexdigest()
-    if digest != DIGEST:
-        raise InvalidInput(
-            f"data file {FILE} of auditkit_checks",
-            got=f"sha256 {digest}",
-            expected=DIGEST,
-            next_step="install auditkit again; the file was changed after it was built",
-        )
-    document = json.loads(raw)
+    document = read_shipped(FILE, DIGEST)
     return Battery(
-        sha256=digest,
+        sha256=DIGEST,
         request=document["request"],
         opening=document["opening"],
         questions=tuple(q["text"] for q in document["questions"]),

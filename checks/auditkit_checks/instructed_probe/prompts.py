@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Literal
 
-from auditkit.errors import InvalidInput
+from auditkit_checks.shipped import read_shipped
 
 SCHEMA = "auditkit/chats/v1"
 FILE = "chats.v1.json"
@@ -214,16 +211,7 @@ def load_chats() -> ChatSet:
     Raises:
         InvalidInput: If the data file is not the one this release was built with.
     """
-    raw = resources.files("auditkit_checks").joinpath("data").joinpath(FILE).read_bytes()
-    digest = hashlib.sha256(raw).hexdigest()
-    if digest != DIGEST:
-        raise InvalidInput(
-            f"data file {FILE} of auditkit_checks",
-            got=f"sha256 {digest}",
-            expected=DIGEST,
-            next_step="install auditkit again; the file was changed after it was built",
-        )
-    document = json.loads(raw)
+    document = read_shipped(FILE, DIGEST)
     return ChatSet(
         chats=_chats(document["chats"], "category"),
         talk=_chats(document["talk_about_deception"], "theme"),

@@ -7,11 +7,8 @@ refuses a file that is not the one this release was built with.
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 import numpy as np
 
@@ -20,6 +17,7 @@ from auditkit.errors import InvalidInput, SubjectError
 from auditkit.model import Prompt, Turn
 from auditkit.targets import Subject
 from auditkit_checks.facts import Fact, load_facts
+from auditkit_checks.shipped import read_shipped
 
 FILE = "interrogation.v1.json"
 DIGEST = "84e89431bf8fbb7b1940ea2a1e74b145d3c1a6a9a5fc9964641a154f76d344b7"
@@ -87,18 +85,9 @@ def load_wordings() -> Book:
     Raises:
         InvalidInput: If the data file is not the one this release was built with.
     """
-    raw = resources.files("auditkit_checks").joinpath("data").joinpath(FILE).read_bytes()
-    digest = hashlib.sha256(raw).hexdigest()
-    if digest != DIGEST:
-        raise InvalidInput(
-            f"data file {FILE} of auditkit_checks",
-            got=f"sha256 {digest}",
-            expected=DIGEST,
-            next_step="install auditkit again; the file was changed after it was built",
-        )
-    document = json.loads(raw)
+    document = read_shipped(FILE, DIGEST)
     return Book(
-        sha256=digest,
+        sha256=DIGEST,
         topics={topic: Wordings(**said) for topic, said in document["topics"].items()},
         translated=tuple(document["translated"]),
         languages={
