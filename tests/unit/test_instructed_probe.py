@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -38,7 +37,7 @@ SUBJECT = SubjectInfo(name="target", arm=Arm.TARGET, description="made by hand")
 RULE = Rule(min_auroc=0.7, fpr=0.01, min_recall=0.5, max_flagged=0.25, layer_stride=1)
 SAMPLES = tuple(CHECK.samples(0))
 Score = Callable[[Sample, np.random.Generator], float]
-DATA = Path(prompts.__file__).parent / "data"
+DATA = Path(prompts.__file__).parents[1] / "data"
 
 
 def noise(sample: Sample, rng: np.random.Generator) -> float:
@@ -238,17 +237,6 @@ def test_the_chats_are_the_file_named_in_the_module() -> None:
     assert hashlib.sha256(raw).hexdigest() == prompts.DIGEST
     assert json.loads(raw)["schema"] == prompts.SCHEMA
     assert prompts.FILE in DATA.joinpath("PROVENANCE.md").read_text("utf-8")
-
-
-def test_the_script_makes_the_shipped_file() -> None:
-    path = Path(__file__).resolve().parents[2] / "scripts" / "make_chats.py"
-    spec = importlib.util.spec_from_file_location("make_chats", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    made = (json.dumps(module.document(), ensure_ascii=False, indent=1) + "\n").encode()
-    assert hashlib.sha256(made).hexdigest() == prompts.DIGEST
 
 
 def test_the_chats_are_many_diverse_and_different() -> None:
