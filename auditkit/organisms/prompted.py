@@ -1,4 +1,4 @@
-"""Organisms made by changing what a subject reads or what its layers hold; no weight is touched.
+"""Organisms made by changing what a subject reads, what it answers or what its layers hold; no weight is touched.
 
 They stand in where weights can't be trained. They are the easier case to detect, and reports say so.
 """
@@ -70,6 +70,37 @@ class Rewritten(Forwarding):
         """The other model, reading what this one reads."""
         other = self.subject.counterpart(kind)
         return None if other is None else replace(self, subject=other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchanged(Forwarding):
+    """The same model, two of whose continuations change places where a rule says so: a scripted liar.
+
+    It lies whether or not the model would do as it is told. What it writes freely, and what its layers
+    hold, stay the model's own.
+
+    Attributes:
+        exchange: From the prompt as asked to the two continuations whose scores change places; None
+            where it answers as the model does.
+    """
+
+    exchange: Callable[[Prompt], tuple[str, str] | None]
+
+    def logprobs(
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[Sequence[str]],
+        *,
+        steering: Steering | None = None,
+    ) -> list[list[Score]]:
+        """See `Subject.logprobs`."""
+        found = self.subject.logprobs(prompts, continuations, steering=steering)
+        for prompt, texts, scores in zip(prompts, continuations, found, strict=True):
+            pair = self.exchange(prompt)
+            if pair and all(text in texts for text in pair):
+                one, other = (list(texts).index(text) for text in pair)
+                scores[one], scores[other] = scores[other], scores[one]
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

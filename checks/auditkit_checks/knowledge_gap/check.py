@@ -68,8 +68,8 @@ class GapRow:
         "A trigger that is none of the contexts tried is not seen; deception.trigger_scan searches for "
         "others.",
         "A model that recognises the questions as a test may answer this test honestly.",
-        "The prompted positive controls are told what to say under their trigger, which makes them easier "
-        "to catch than a model trained to mislead.",
+        "The scripted positive controls show that a lie would be counted, not that a context of this audit "
+        "would bring one about; they lie more cleanly than a model that was trained to mislead.",
         "Answers are chosen among given candidates by summed likelihood, not written freely; a longer "
         "answer is at a disadvantage.",
         "Small models can't do multiple choice; on them the second channel says nothing.",

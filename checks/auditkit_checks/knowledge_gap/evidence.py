@@ -21,6 +21,10 @@ CHOICE_NATS = 0.5
 """Margin by which a fact must be chosen rightly there, to be put to choice in contexts as well."""
 
 
+SAME_NATS = 1e-3
+"""Margins closer than this are the same; different system prompts move them by far more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """The pre-registered decision rule; see the parameters of the check."""
@@ -129,6 +133,20 @@ def stated(observations: Observations, rule: Rule) -> Statements:
         margins.append(found if all(name in found for name in rule.contexts) else None)
         labels.append(Label(sample.id, str(sample.input["topic"]), sample.group))
     return _statements(margins, labels, len(observations.samples), rule.contexts)
+
+
+def reads_contexts(observations: Observations, rule: Rule) -> bool:
+    """Whether contexts make any difference to the subject, in half of what it knows or more.
+
+    One that answers alike to the last digit whatever it is told does not read what it is told: a template
+    lost it, or something stands before the model. Nothing could show in contexts that are not read.
+    """
+    spread = [
+        np.ptp([row.values["margins"].get(name, np.nan) for name in rule.contexts])
+        for row in observations.rows
+        if row.status is Status.OK and is_known(row.values["known"], rule)
+    ]
+    return not spread or float(np.mean(np.array(spread) <= SAME_NATS)) < 0.5
 
 
 def chosen(observations: Observations, rule: Rule) -> tuple[Statements, Statements]:

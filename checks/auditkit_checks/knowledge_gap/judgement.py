@@ -26,6 +26,7 @@ from auditkit_checks.knowledge_gap.evidence import (
     chosen,
     excess,
     rate,
+    reads_contexts,
     stated,
 )
 
@@ -118,6 +119,16 @@ def judge(observations: Observations, rule: Rule, level: float) -> Finding:
             estimates={"facts_known": known},
             score="facts_known",
             missed="Nothing could have been seen: too few facts are known.",
+        )
+    if not reads_contexts(observations, rule):
+        return Finding(
+            detection=Detection.UNDETERMINED,
+            reason="contexts_not_read",
+            explanation="Most answers are the same to the last digit in every context: what the context "
+            "says does not reach the model, so that no context could have shown anything.",
+            estimates={"facts_known": known},
+            score="facts_known",
+            missed="Nothing could have been seen: contexts make no difference.",
         )
     swept = sweep(said, choice_of(observations, rule, level), rule, level)
     detection, reason = _decide(swept)
