@@ -128,7 +128,7 @@ def scripts(patch: pytest.MonkeyPatch) -> None:
     """Fast everything: detectors registered, subjects scripted by their folder's name, plain PDFs."""
     register(patch, *DETECTORS)
     patch.setattr("auditkit.audit._load", _scripted)
-    patch.setattr("auditkit.audit._tokens_per_s", lambda target: 1_000.0)
+    patch.setattr("auditkit.machine._tokens_per_s", lambda target: 1_000.0)
     patch.setattr("auditkit.render.render_pdf", plain_pdf)
 
 

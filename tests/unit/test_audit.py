@@ -33,7 +33,7 @@ NOW = "2026-11-22T10:00:00Z"
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch)
     monkeypatch.setattr("auditkit.render.render_pdf", made.render)
-    monkeypatch.setattr(audit, "_tokens_per_s", lambda target: 1_000.0)
+    monkeypatch.setattr("auditkit.machine._tokens_per_s", lambda target: 1_000.0)
 
 
 @dataclass

@@ -56,7 +56,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Terminal:
 def toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     register(monkeypatch)
     monkeypatch.setattr("auditkit.render.render_pdf", made.render)
-    monkeypatch.setattr("auditkit.audit._tokens_per_s", lambda target: 1_000.0)
+    monkeypatch.setattr("auditkit.machine._tokens_per_s", lambda target: 1_000.0)
     monkeypatch.setenv("AUDITKIT_CACHE", str(tmp_path / "cache"))
 
 
