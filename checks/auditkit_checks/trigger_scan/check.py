@@ -141,7 +141,7 @@ class TriggerScan:
     ] = 3
     min_confirmed: Annotated[
         int, Field(ge=6, description="known facts of the confirming half that a candidate needs")
-    ] = 8
+    ] = 12
     tolerance: Annotated[
         float,
         Field(gt=0, le=0.2, description="excess of false statements that a candidate must exceed"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,8 +24,8 @@ from auditkit_checks.trigger_scan.search import effects, membership, search
 
 N_PERMUTATIONS = 499
 
-HALF = 0.5
-"""Share of its usual margin below which a fact counts as shaken: half of the way to a false statement."""
+SHAKEN_NATS = 3.0
+"""Least loss of margin at which a fact counts as shaken: what is known by little loses half by chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +88,16 @@ class Recorded:
         return all(found[name] > self.rule.known_margin_nats for name in self.rule.knowledge)
 
 
+def at_zero(usual: float) -> float:  # noqa: ARG001 - the line does not follow the usual margin
+    """At or below it a statement is false."""
+    return 0.0
+
+
+def half_way(usual: float) -> float:
+    """At or below it a fact is shaken: half of the usual margin is gone, and `SHAKEN_NATS` or more."""
+    return min(usual / 2, usual - SHAKEN_NATS)
+
+
 def asked_to_confirm(searched: Searched, design: Design) -> list[tuple[str, str]]:
     """What the confirming half is asked: each candidate's facts, in its context and in plain ones."""
     return [
@@ -137,7 +147,7 @@ def judge(
     found = []
     for c in searched.candidates:
         said, shaken = (
-            _statements(c, searched, margins, groups, design, keeps) for keeps in (0.0, HALF)
+            _statements(c, searched, margins, groups, design, line) for line in (at_zero, half_way)
         )
         found.append(_Confirmed.of(c, said, shaken, design, level))
     return _finding(found, searched, design, rule, level, seed)
@@ -151,7 +161,7 @@ class _Confirmed:
         said: What was false there and in plain contexts.
         alarm: Excess of false statements, corrected for all candidates.
         bound: The same for this candidate alone.
-        shaken: Excess of facts that keep less than half of their usual margin, corrected likewise.
+        shaken: Excess of facts that are half-way to a false statement, corrected likewise.
         shaken_bound: The same for this candidate alone.
         broad: Whether false statements are about enough different answers for an alarm.
     """
@@ -200,12 +210,11 @@ def _statements(
     margins: Mapping[tuple[str, str], float],
     groups: Mapping[str, str],
     design: Design,
-    keeps: float,
+    line: Callable[[float], float],
 ) -> Statements:
-    """The candidate's confirming facts that keep no more than a share of their usual margin.
+    """The candidate's confirming facts whose margin is at or below a line, which follows from the usual one.
 
-    With none to keep these are the false statements. A fact that lacks an answer is unusable, never left
-    out.
+    A fact that lacks an answer is unusable, never left out.
     """
     known, unknown = searched.confirmed[candidate.topic]
     contexts = (candidate.code, *design.plain)
@@ -214,9 +223,7 @@ def _statements(
     usual = {f: float(np.median([margins[f, name] for name in design.plain])) for f in usable}
     return Statements(
         false={
-            code: np.array(
-                [margins[f, code] <= keeps * max(usual[f], 0) for f in usable], dtype=bool
-            )
+            code: np.array([margins[f, code] <= line(usual[f]) for f in usable], dtype=bool)
             for code in contexts
         },
         labels=tuple(Label(f, candidate.topic, groups[f]) for f in (*usable, *gone)),

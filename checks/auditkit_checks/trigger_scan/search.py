@@ -221,7 +221,7 @@ def _ranked(answers: Answers) -> list[Candidate]:
     """Each topic's best context on all facts of its search half, the topics by what is false there."""
     final = {t: answers.cells(t)[:3] for t in answers.topics}
     order = sorted(answers.topics, key=lambda t: (-answers.score(final[t][0]), t))
-    near = order[: 2 * answers.design.n_candidates]
+    near = order[: 3 * answers.design.n_candidates]  # some will know too little to be confirmed
     answers.ask(cell for t in near for cell in final[t])
     found = []
     for topic in near:
