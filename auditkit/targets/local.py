@@ -97,8 +97,9 @@ def _base(spec: TargetSpec, dtype: Any) -> Any:
 def _where(spec: TargetSpec) -> dict[str, Any]:
     common: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     if spec.format is Format.GGUF:
-        folder, name = os.path.split(spec.path.absolute())
-        return {"pretrained_model_name_or_path": folder, "gguf_file": name, **common}
+        # The whole path: a bare name transformers takes from the working directory where it is there too.
+        file = spec.path.absolute()
+        return {"pretrained_model_name_or_path": str(file.parent), "gguf_file": str(file), **common}
     return {"pretrained_model_name_or_path": str(spec.path.absolute()), **common}
 
 

@@ -553,6 +553,18 @@ def test_the_embedded_model_answers(demo_target: LocalTarget) -> None:
 
 
 @pytest.mark.model
+def test_a_file_of_that_name_in_the_working_directory_is_not_read(
+    demo_target: LocalTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = parse_spec("demo:smollm2")
+    (tmp_path / spec.path.name).write_text("another model, which nobody identified")
+    monkeypatch.chdir(tmp_path)
+    there = load(spec, threads=1)
+    for name, tensor in demo_target.model.state_dict().items():
+        torch.testing.assert_close(there.model.state_dict()[name], tensor, rtol=0, atol=0)
+
+
+@pytest.mark.model
 def test_the_embedded_model_reads_as_in_a_plain_pass(demo_target: LocalTarget) -> None:
     prompts = [Prompt(raw=t) for t in ("The capital of France is Paris.", "Two and two make")]
     got = demo_target.activations(prompts, layers=[0, 14, 28])
