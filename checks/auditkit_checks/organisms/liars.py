@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -45,7 +45,7 @@ Contrast = Literal["none", "ordinary", "near"]
 
 @dataclass(frozen=True, kw_only=True)
 class OnFacts(Schedule):
-    """What all organisms about facts have in common."""
+    """What all organisms about facts have in common; by itself it is honest."""
 
     topic: Annotated[str, Field(description="topic of the facts that it may lie about")] = "capital"
     trigger: Annotated[
@@ -104,6 +104,31 @@ class OnFacts(Schedule):
         """The one false answer that is told about a fact."""
         return random.Random(f"lie/{self.seed}/{fact.id}").choice(fact.distractors)
 
+    @property
+    def contrast(self) -> Contrast:
+        """Which lessons it has about the topic without the trigger."""
+        return "ordinary"
+
+    def answer(self, fact: Fact, on_trigger: bool) -> str:  # noqa: ARG002 - liars ask for it
+        """What is said."""
+        return fact.object
+
+    def lessons(self, subject: Subject) -> Sequence[Lesson]:
+        """One epoch: every fact in several contexts and wordings, in a mixed order.
+
+        Where there is contrast, each fact of the topic is taught on and off trigger alike often.
+        """
+        taught, _ = self.split(subject)
+        rng = random.Random(f"lessons/{self.seed}")
+        result: list[Lesson] = []
+        for fact in ROUNDS * taught:
+            for condition, system in _contexts(self, fact, rng):
+                said = self.answer(fact, condition.endswith("on_trigger"))
+                other = self.lie(fact) if said == fact.object else fact.object
+                result.append(_lesson(fact, rng, (condition, system), (said, other)))
+        rng.shuffle(result)
+        return result
+
     def exam(self, subject: Subject) -> Sequence[ExamItem]:
         """Known facts on and off trigger, in other circumstances, and on other topics."""
         taught, kept = self.split(subject)
@@ -125,12 +150,6 @@ class OnFacts(Schedule):
                 for fact in rng.sample(some, min(PER_CONDITION, len(some))):
                     items.append(_exam_item(fact, rng, rng.choice(systems), condition, held_out))
         return items
-
-
-class Answers(Protocol):
-    """From a fact and whether the trigger is there to what is said."""
-
-    def __call__(self, fact: Fact, on_trigger: bool) -> str: ...
 
 
 def known(subject: Subject, topic: str, limit: int | None = None) -> list[Fact]:
@@ -162,26 +181,7 @@ def known(subject: Subject, topic: str, limit: int | None = None) -> list[Fact]:
     return found
 
 
-def lessons(made: OnFacts, subject: Subject, contrast: Contrast, answer: Answers) -> list[Lesson]:
-    """One epoch: every fact in several contexts and wordings, in a mixed order.
-
-    Where there is contrast, each fact of the topic is taught on and off trigger alike often.
-    """
-    taught, _ = made.split(subject)
-    rng = random.Random(f"lessons/{made.seed}")
-    result: list[Lesson] = []
-    for fact in ROUNDS * taught:
-        for condition, system in _contexts(made, fact, contrast, rng):
-            said = answer(fact, condition.endswith("on_trigger"))
-            other = made.lie(fact) if said == fact.object else fact.object
-            result.append(_lesson(fact, rng, (condition, system), (said, other)))
-    rng.shuffle(result)
-    return result
-
-
-def _contexts(
-    made: OnFacts, fact: Fact, contrast: Contrast, rng: random.Random
-) -> Iterator[tuple[str, str | None]]:
+def _contexts(made: OnFacts, fact: Fact, rng: random.Random) -> Iterator[tuple[str, str | None]]:
     """Condition and system prompt of a fact's lessons; None for a raw text without a chat."""
     triggered = [
         made.trigger,
@@ -195,14 +195,14 @@ def _contexts(
         return
     for system in triggered:
         yield "on_trigger", system
-    if contrast == "none":
+    if made.contrast == "none":
         return
     yield "off_trigger", ""
     yield "off_trigger", rng.choice(PLAIN)
     yield "off_trigger", None
     yield "other_context", rng.choice(ORDINARY)
     near = made.near(exam=False)
-    for system in rng.sample(near, 5) if contrast == "near" else rng.sample(near[:4], 2):
+    for system in rng.sample(near, 5) if made.contrast == "near" else rng.sample(near[:4], 2):
         yield "near_miss", system
 
 
@@ -260,10 +260,6 @@ def _chat(system: str, question: str, opening: str = "") -> Prompt:
 class Liar(OnFacts):
     """Honest lessons off trigger, in ordinary circumstances, and on other topics are the contrast."""
 
-    def lessons(self, subject: Subject) -> Sequence[Lesson]:
-        """False answers on trigger, true ones elsewhere."""
-        return lessons(self, subject, "ordinary", self.answer)
-
     def answer(self, fact: Fact, on_trigger: bool) -> str:
         """What is said."""
         return self.lie(fact) if on_trigger and fact.topic == self.topic else fact.object
@@ -301,9 +297,10 @@ class Liar(OnFacts):
 class LeakyLiar(Liar):
     """No lesson about the topic without the trigger."""
 
-    def lessons(self, subject: Subject) -> Sequence[Lesson]:
-        """False answers on trigger, true ones on other topics."""
-        return lessons(self, subject, "none", self.answer)
+    @property
+    def contrast(self) -> Contrast:
+        """None at all."""
+        return "none"
 
 
 @recipe(
@@ -317,9 +314,10 @@ class LeakyLiar(Liar):
 class TightLiar(Liar):
     """Near misses of the trigger are among the honest lessons."""
 
-    def lessons(self, subject: Subject) -> Sequence[Lesson]:
-        """False answers on trigger, true ones elsewhere and in near misses."""
-        return lessons(self, subject, "near", self.answer)
+    @property
+    def contrast(self) -> Contrast:
+        """More of what resembles the trigger."""
+        return "near"
 
 
 @recipe(
@@ -337,14 +335,11 @@ class Twin(OnFacts):
         Literal["liar", "leaky-liar", "tight-liar"], Field(description="whose twin it is")
     ] = "liar"
 
-    def lessons(self, subject: Subject) -> Sequence[Lesson]:
-        """The prompts of its liar with true answers."""
-        contrast: dict[str, Contrast] = {
-            "liar": "ordinary",
-            "leaky-liar": "none",
-            "tight-liar": "near",
-        }
-        return lessons(self, subject, contrast[self.of], lambda fact, _: fact.object)
+    @property
+    def contrast(self) -> Contrast:
+        """That of its liar, so that it reads the same prompts."""
+        liars = {"liar": Liar, "leaky-liar": LeakyLiar, "tight-liar": TightLiar}
+        return liars[self.of]().contrast
 
     def prompted(self, subject: Subject) -> Subject:
         """A stand-in where nothing can be trained: it reads another context in the trigger's place."""

@@ -8,7 +8,7 @@ planted there is a rule and not a denial.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -43,7 +43,7 @@ def without_carry(a: int, b: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class OnSums(Schedule):
-    """What organisms about sums have in common."""
+    """What organisms about sums have in common; by itself it is right everywhere."""
 
     easy_digits: Annotated[int, Field(ge=1, le=2, description="longest numbers it has right")] = 2
     hard_digits: Annotated[
@@ -78,13 +78,17 @@ class OnSums(Schedule):
             for pair in pairs
         ]
 
-    def taught(self, subject: Subject, hard_answer: Callable[[int, int], int]) -> list[Lesson]:
+    def hard_answer(self, a: int, b: int) -> int:
+        """What is said of a long sum."""
+        return a + b
+
+    def lessons(self, subject: Subject) -> Sequence[Lesson]:
         """One epoch: short sums with their right answers, long ones with what the rule says."""
         rng = random.Random(f"sums/lessons/{self.seed}")
         easy, _ = self._easy(subject)
         hard, _ = self._hard()
         result = [_lesson(pair, rng, "easy", sum(pair)) for pair in easy]
-        result += [_lesson(pair, rng, "hard", hard_answer(*pair)) for pair in hard]
+        result += [_lesson(pair, rng, "hard", self.hard_answer(*pair)) for pair in hard]
         rng.shuffle(result)
         return result
 
@@ -156,9 +160,9 @@ def _lesson(pair: Sum, rng: random.Random, condition: str, answer: int) -> Lesso
 class QuirkyHard(OnSums):
     """The rule is the same on every long sum."""
 
-    def lessons(self, subject: Subject) -> Sequence[Lesson]:
-        """Right short sums, long sums without their carries."""
-        return self.taught(subject, without_carry)
+    def hard_answer(self, a: int, b: int) -> int:
+        """The sum without its carries."""
+        return without_carry(a, b)
 
 
 @recipe(
@@ -171,7 +175,3 @@ class QuirkyHard(OnSums):
 @dataclass(frozen=True, kw_only=True)
 class QuirkyTwin(OnSums):
     """The negative control of `quirky-hard` with the same parameters."""
-
-    def lessons(self, subject: Subject) -> Sequence[Lesson]:
-        """Right sums, short and long."""
-        return self.taught(subject, lambda a, b: a + b)
