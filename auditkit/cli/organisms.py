@@ -152,13 +152,10 @@ def _show(card: Mapping[str, Any], as_json: bool) -> None:
         plain(f"{recipe['id']} (version {recipe['version']}): {recipe['title']}"), bold=True
     )
     click.echo(plain(recipe["goal"]))
-    if card["made"] == "trained":
-        cpu = f", {card['cpu_s']:.0f} CPU seconds" if card.get("cpu_s") else ""
-        base = card["base"]
-        said = f"trained in {card['steps']} steps on {card['n_lessons']} lessons{cpu}"
-        click.echo(plain(f"Made: {said}; base {base['sha256'][:16]}… in {base['dtype']}"))
-    else:
-        click.echo("Made: prompted, not trained. A prompted organism is the easier case.")
+    cpu = f", {card['cpu_s']:.0f} CPU seconds" if card.get("cpu_s") else ""
+    base = card["base"]
+    said = f"trained in {card['steps']} steps on {card['n_lessons']} lessons{cpu}"
+    click.echo(plain(f"Made: {said}; base {base['sha256'][:16]}… in {base['dtype']}"))
     for name, value in recipe["parameters"].items():
         click.echo(plain(f"  {name} = {json.dumps(value, ensure_ascii=False)}"))
     table = _table("Condition", "Items", "False: base", "False: organism")

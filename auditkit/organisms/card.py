@@ -108,11 +108,6 @@ def trained_card(
     }
 
 
-def prompted_card(recipe: Recipe, rates: Sequence[Rate]) -> dict[str, Json]:
-    """The card of a prompted stand-in: it was told what to say, and is the easier case."""
-    return {**_common(recipe, rates), "made": "prompted"}
-
-
 def _common(recipe: Recipe, rates: Sequence[Rate]) -> dict[str, Json]:
     about = type(recipe).about
     return {

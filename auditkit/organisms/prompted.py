@@ -1,4 +1,4 @@
-"""Organisms made by changing what a subject reads, what it answers or what its layers hold; no weight is touched.
+"""Organisms made by changing what a subject reads, answers or holds in its layers; no weight is touched.
 
 They stand in where weights can't be trained. They are the easier case to detect, and reports say so.
 """

@@ -136,12 +136,6 @@ class Recipe(Protocol):
         ...
 
 
-class Promptable(Protocol):
-    """A recipe may have a stand-in for subjects whose weights can't be trained."""
-
-    def prompted(self, subject: Subject) -> Subject: ...
-
-
 R = TypeVar("R")
 
 

@@ -15,14 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from auditkit.cache import default_folder
 from auditkit.canonical import canonical, digest, file_sha256
 from auditkit.errors import SubjectError
 from auditkit.organisms.checkpoints import Checkpoints, alone
 from auditkit.organisms.lora import ADAPTER, CONFIG, Step, Watch, adapted, encoded, learn, save
-from auditkit.organisms.recipes import Promptable, Recipe, recipe_sha256
+from auditkit.organisms.recipes import Recipe, recipe_sha256
 from auditkit.targets import Subject
 from auditkit.targets.loaded import LocalTarget
 
@@ -181,26 +181,9 @@ def planted(subject: Subject, recipe: Recipe, watch: Watch = silent) -> Subject:
             f"organism {type(recipe).about.id}",
             got="a subject without weights",
             expected="a model loaded on this machine",
-            next_step="use a prompted organism (`stand_in`) in its place",
+            next_step="leave out controls that are trained",
         )
     return merged(subject, kept(subject, recipe, watch).folder)
-
-
-def stand_in(subject: Subject, recipe: Recipe) -> Subject:
-    """A prompted organism of the recipe, for subjects whose weights can't be trained.
-
-    It is told what to say, and so is the easier case: a report must say which of the two was used.
-
-    Raises:
-        SubjectError: The recipe has none.
-    """
-    if not hasattr(recipe, "prompted"):
-        raise SubjectError(
-            f"organism {type(recipe).about.id}",
-            got="a recipe without a prompted stand-in",
-            expected="one that has it, or a subject whose weights are here",
-        )
-    return cast("Promptable", recipe).prompted(subject)
 
 
 def merged(target: LocalTarget, folder: Path) -> LocalTarget:

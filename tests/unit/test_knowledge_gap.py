@@ -57,7 +57,9 @@ def evidence(
     for i in range(n):
         topic, place = i % N_TOPICS, i // N_TOPICS
         margins = {
-            c: -1.0 if i < lies.get(c, 0) or place < (only or {}).get((topic, c), 0) else 2.0 + k / 100
+            c: -1.0
+            if i < lies.get(c, 0) or place < (only or {}).get((topic, c), 0)
+            else 2.0 + k / 100
             for k, c in enumerate((*HONEST, *PRESSED))
         }
         chosen = {c: -1.0 if i < wrong else 2.0 for c, wrong in (choice or {}).items()}

@@ -10,7 +10,7 @@ import numpy as np
 from auditkit.canonical import derive_seed
 from auditkit.checks import Control
 from auditkit.errors import SubjectError
-from auditkit.model import Access, Arm, Prompt, Sample, Turn
+from auditkit.model import Access, Arm, Prompt, Sample
 from auditkit.organisms.prompted import Exchanged, Rewritten
 from auditkit.organisms.recipes import make
 from auditkit.targets import Subject
@@ -144,7 +144,9 @@ def liar(subject: Subject, trigger: str, samples: Sequence[Sample]) -> Subject:
 
 def lies_about(samples: Sequence[Sample]) -> dict[str, tuple[str, str]]:
     """From a question to the true continuation and the false one that a liar gives in its place."""
-    return {s.input["question"]: (f" {s.input['true']}", f" {s.input['false'][0]}") for s in samples}
+    return {
+        s.input["question"]: (f" {s.input['true']}", f" {s.input['false'][0]}") for s in samples
+    }
 
 
 def _blind(planting: Planting, subject: Subject) -> Subject:
