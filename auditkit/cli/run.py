@@ -18,7 +18,8 @@ from auditkit.plan import LockedPlan, Plan, PlannedCheck, checked, parse, read_t
 
 
 @click.command("run")
-@click.option("--target", help="Folder, GGUF file, base+adapter, or demo:smollm2 | liar | twin.")
+@click.option("--target", help="Folder, GGUF file, base+adapter, or demo:smollm2 | gemma3-270m | liar | "
+              "twin.")  # fmt: skip
 @click.option("--reference", help="Another model that reads the same text, named as targets are.")
 @click.option("--plan", "plan_name",
               help="A plan: shipped name, YAML file, or locked plan. Without it `demo` for "
@@ -108,7 +109,7 @@ def chosen_plan(
         raise PlanError(
             f"plan {name}: target",
             got="none",
-            expected="a folder, a GGUF file, base+adapter or demo:smollm2",
+            expected="a folder, a GGUF file, base+adapter, demo:smollm2 or demo:gemma3-270m",
             next_step="name it in the plan or with --target",
         )
     return plan

@@ -125,6 +125,7 @@ class LocalTarget:
             "versions": {
                 name: version(name) for name in ("torch", "transformers", "nnsight", "numpy")
             },
+            "chat_format": self.encoder.chat_format,
             "chat_template_sha256": self.encoder.template_sha256,
         }
 

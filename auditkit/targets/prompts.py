@@ -17,8 +17,9 @@ class Encoder:
 
     - A chat goes through the tokenizer's chat template with the generation prompt added. Where its
       last turn is the assistant's, that turn is left open instead, to be read or continued.
-    - Without a template a chat is written plainly: ``System: …``, ``User: …`` and ``Assistant: …``
-      with a blank line between, ending in ``Assistant:``.
+    - Without a template (a base model) a chat is written plainly: ``System: …``, ``User: …`` and
+      ``Assistant: …`` with a blank line between, ending in ``Assistant:``. `chat_format` says which
+      of the two it was. Such a model may go on with turns that it makes up; they are left in.
     - A raw text gets the beginning-of-sequence token if this tokenizer puts one there by itself,
       and never an end-of-sequence token.
     - A continuation is tokenised on its own, without special tokens, and appended to the prompt's
@@ -41,6 +42,13 @@ class Encoder:
         if not template:
             return None
         return sha256(template.encode() if isinstance(template, str) else repr(template).encode())
+
+    @property
+    def chat_format(self) -> str:
+        """How chats are written, in words for a report."""
+        if self.template_sha256:
+            return "the target's chat template"
+        return "plain text (System:, User:, Assistant:), since the target has no chat template"
 
     def prompt(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt.

