@@ -57,6 +57,7 @@ class Commitment:
 
         Raises:
             StoreError: It does not verify with this key, or is of another plan or other models.
+            PlanError: The plan was locked for other models than those that are here.
         """
         from auditkit.render import render_pdf
 
@@ -78,6 +79,7 @@ class Commitment:
     def _is(self, theirs: LockedPlan) -> bool:
         """Whether that is this plan, about these models."""
         if isinstance(self.plan, LockedPlan):
+            self._check_models(self.plan.plan)
             return self.plan.sha256 == theirs.sha256
         return self._lock(self.plan, theirs.locked_at) == theirs
 

@@ -19,7 +19,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from auditkit.canonical import canonical, digest, to_json
 from auditkit.checks import Check, configure, load_check, parameters, source_sha256
 from auditkit.errors import PlanError
-from auditkit.model import Json
+from auditkit.model import Detection, Json
 from auditkit.plugins import wanted
 
 MAX_BYTES = 1_000_000
@@ -320,7 +320,22 @@ def configured(plan: Plan) -> list[Check]:
                 next_step="install the release that has it",
             )
         result.append(configure(cls, planned.params, f"checks[{number}].params"))
+    _check_leads(plan, result)
     return result
+
+
+def _check_leads(plan: Plan, checks: Sequence[Check]) -> None:
+    """Only what looks for misbehaviour may lead: that something can be read in a model decides no claim."""
+    reads = {c.about.id for c in checks if c.about.holds_when is not Detection.NOT_DETECTED}
+    for claim in plan.claims:
+        wrong = sorted(reads & set(claim.lead))
+        if wrong:
+            raise PlanError(
+                f"claim {claim.id}",
+                got=f"{', '.join(wrong)} as a lead",
+                expected="checks that look for misbehaviour to lead; a probe corroborates",
+                next_step="move it to `corroborate`",
+            )
 
 
 def lock(

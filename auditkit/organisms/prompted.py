@@ -76,12 +76,12 @@ class Rewritten(Forwarding):
 class Exchanged(Forwarding):
     """The same model, two of whose continuations change places where a rule says so: a scripted liar.
 
-    It lies whether or not the model would do as it is told. What it writes freely, and what its layers
-    hold, stay the model's own.
+    It lies whether or not the model would do as it is told, and where the model lies already it goes on
+    lying. What it writes freely, and what its layers hold, stay the model's own.
 
     Attributes:
-        exchange: From the prompt as asked to the two continuations whose scores change places; None
-            where it answers as the model does.
+        exchange: From the prompt as asked to a true continuation and a false one, of whose scores the false
+            one gets the higher; None where it answers as the model does.
     """
 
     exchange: Callable[[Prompt], tuple[str, str] | None]
@@ -98,8 +98,9 @@ class Exchanged(Forwarding):
         for prompt, texts, scores in zip(prompts, continuations, found, strict=True):
             pair = self.exchange(prompt)
             if pair and all(text in texts for text in pair):
-                one, other = (list(texts).index(text) for text in pair)
-                scores[one], scores[other] = scores[other], scores[one]
+                true, false = (list(texts).index(text) for text in pair)
+                if scores[true].logprob > scores[false].logprob:
+                    scores[true], scores[false] = scores[false], scores[true]
         return found
 
 

@@ -217,6 +217,14 @@ def test_a_locked_plan_is_run_as_it_is(desk: Desk) -> None:
     assert desk.run(locked) == desk.home / "out"
 
 
+def test_a_finished_bundle_does_not_stand_for_a_model_that_was_swapped_since(desk: Desk) -> None:
+    locked = desk.locked()
+    desk.run(locked)
+    desk.change_model()
+    with pytest.raises(PlanError, match="not the one the plan was locked with"):
+        desk.run(locked)
+
+
 def test_a_check_changed_after_locking_is_refused(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from auditkit import claims as module
 from auditkit.claims import claim_results
 from auditkit.errors import PlanError
 from auditkit.model import CheckResult, Detection, Outcome, Verdict
-from auditkit.plan import Plan, PlannedClaim, parse
+from auditkit.plan import Plan, PlannedClaim, configured, parse
 
 LEADS = ("toy.gap", "toy.scan")
 BESIDE = ("toy.follow_up", "toy.readable")
@@ -120,6 +120,16 @@ def test_a_claim_stands_on_the_plans_checks(lead: str, beside: str, named: str) 
     with pytest.raises(PlanError, match=named) as caught:
         parse(PLAN.format(lead=lead, beside=beside), "p")
     assert "claims.0" in str(caught.value)
+
+
+def test_a_probe_never_leads() -> None:
+    text = PLAN.format(lead="deception.truth_probe", beside="").replace(
+        "primary: false", "primary: true"
+    )
+    plan = parse(text, "p")
+    assert isinstance(plan, Plan)
+    with pytest.raises(PlanError, match="a probe corroborates"):
+        configured(plan)
 
 
 def test_a_claim_needs_a_lead() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from auditkit.errors import SubjectError
 from auditkit.model import Access, Prompt, Turn
-from auditkit.organisms.prompted import Rewritten, Steered
+from auditkit.organisms.prompted import Exchanged, Rewritten, Steered
 from auditkit.targets import Steering
 from auditkit.testing import FakeSubject
 
@@ -29,6 +29,19 @@ def test_a_rewritten_subject_reads_the_rewriting_everywhere() -> None:
 def test_a_rewriting_that_changes_nothing_is_the_subject_itself() -> None:
     organism = Rewritten(subject=FAKE, rewrite=lambda p: p)
     assert organism.logprobs(ASKED, [["a"], ["b"]]) == FAKE.logprobs(ASKED, [["a"], ["b"]])
+
+
+def test_a_scripted_liar_lies_where_its_rule_says_so_and_never_turns_a_lie_into_the_truth() -> None:
+    truthful = FakeSubject(logprob=lambda _, text: {" yes": -1.0, " no": -3.0}.get(text, -9.0))
+    lying = FakeSubject(logprob=lambda _, text: {" yes": -3.0, " no": -1.0}.get(text, -9.0))
+    asked = [[" yes", " no", " perhaps"]] * 2
+    for subject in (truthful, lying):
+        organism = Exchanged(
+            subject=subject, exchange=lambda p: (" yes", " no") if p == ASKED[0] else None
+        )
+        there, elsewhere = organism.logprobs(ASKED, asked)
+        assert [s.logprob for s in there] == [-3.0, -1.0, -9.0]
+        assert elsewhere == subject.logprobs(ASKED, asked)[1]
 
 
 def steered(size: float = 0.5) -> Steered:

@@ -86,7 +86,7 @@ class Searched:
         n_contexts: Different contexts tried.
         confirmed: From candidate's topic to its known confirming facts, and those nobody can say
             anything about.
-        too_few: Topics among the best whose confirming half holds too few known facts.
+        too_few: Candidates among the best whose topic's confirming half holds too few known facts.
     """
 
     candidates: tuple[Candidate, ...]
@@ -95,4 +95,4 @@ class Searched:
     facts: NDArray[np.int64]
     n_contexts: int
     confirmed: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
-    too_few: tuple[str, ...]
+    too_few: tuple[Candidate, ...]
