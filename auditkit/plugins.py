@@ -138,14 +138,12 @@ class Problem:
     Attributes:
         place: Where in them, dotted; empty for all of them.
         got: What was found there.
-        said: What pydantic says of it.
         expected: What it would have taken, in words that follow 'expected'.
         known: The parameters that there are.
     """
 
     place: str
     got: str
-    said: str
     expected: str
     known: str
 
@@ -167,7 +165,6 @@ def from_parameters(
         problem = Problem(
             place=".".join(str(part) for part in first["loc"]),
             got=repr(first.get("input")),
-            said=str(first["msg"]),
             expected=wanted(first),
             known=", ".join(field.name for field in dataclasses.fields(cls)),
         )

@@ -74,7 +74,7 @@ def parameters(check_id: str) -> str:
     """A check's parameters: default, what is allowed, what each sets."""
     properties: dict[str, Any] = parameter_schema(load_check(check_id)).get("properties", {})
     rows = [
-        (f"`{name}`", _shown(one.get("default")), _allowed(one), one.get("description", ""))
+        (f"`{name}`", _shown(name, one.get("default")), _allowed(one), one.get("description", ""))
         for name, one in properties.items()
     ]
     return _table(("parameter", "default", "allowed", "what it sets"), rows) if rows else "None."
@@ -114,9 +114,9 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(c.replace('|', '/') for c in cells)} |" for cells in lines)
 
 
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(f"`{item}`" for item in value) or "all"
+        return ", ".join(f"`{item}`" for item in value) or ("all" if name == "topics" else "none")
     return f"`{json.dumps(value)}`"
 
 

@@ -82,6 +82,7 @@ def run_calibration(order: Calibration, watching: Watching) -> Path:
     Raises:
         AuditkitError: As `run_audit`; finished evidence is kept in ``<out>.partial``.
     """
+    _check_asked(order.asked)
     watching.before.stage("Identifying the organisms")
     organisms = _identified(order, watching.before)
     if order.out.exists():
@@ -102,6 +103,29 @@ def run_calibration(order: Calibration, watching: Watching) -> Path:
         _finish(order, store.folder / BUNDLE, zoo)
     store.discard()
     return order.out
+
+
+def _check_asked(asked: Sequence[Asked]) -> None:
+    """Refuse what can be refused before anything is loaded, let alone trained.
+
+    Raises:
+        InvalidInput: None of one label, or an organism that is named twice.
+    """
+    for label in ("positive", "negative"):
+        if not any(a.label == label for a in asked):
+            raise InvalidInput(
+                f"--{label}",
+                got="none",
+                expected="at least one organism of each label",
+                next_step="`auditkit organisms train liar` makes a positive one, `twin` its negative",
+            )
+    labels: dict[str, list[str]] = {}
+    for one in asked:
+        labels.setdefault(one.text, []).append(one.label)
+    for text, of in labels.items():
+        if len(of) > 1:
+            both = "both positive and negative" if len(set(of)) > 1 else f"twice, each time {of[0]}"
+            raise InvalidInput(f"organism {text}", got=both, expected="each organism once")
 
 
 def organism_spec(text: str, base: str) -> str:
@@ -128,17 +152,12 @@ def _identified(order: Calibration, told: Told) -> tuple[Organism, ...]:
     """Every organism with its digest, positives first; demo organisms are trained where they must be.
 
     Raises:
-        InvalidInput: None of one label, or a model that is named twice.
+        InvalidInput: A model that is there twice.
     """
     from auditkit.targets.identity import identify
     from auditkit.targets.local import parse_spec, preflight
 
     asked = sorted(order.asked, key=lambda a: a.label != "positive")
-    for label in ("positive", "negative"):
-        if not any(a.label == label for a in asked):
-            raise InvalidInput(
-                f"--{label}", got="none", expected="at least one organism of each label"
-            )
     specs = [organism_spec(a.text, order.base) for a in asked]
     names = unique_names([_name(a.text) for a in asked])
     organisms = []

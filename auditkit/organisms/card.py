@@ -139,7 +139,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InvalidInput(
             str(folder / CARD),
-            got=f"{type(error).__name__}",
+            got="no such file" if isinstance(error, FileNotFoundError) else str(error),
             expected="the card of an organism",
             next_step="name the folder that `auditkit organisms train` wrote",
         ) from error

@@ -190,7 +190,7 @@ def configure(cls: type[Recipe], params: Mapping[str, Json]) -> Recipe:
         return InvalidInput(
             f"{what}: {problem.place}" if problem.place else what,
             got=problem.got,
-            expected=problem.said.removeprefix("Value error, ").lower(),
+            expected=problem.expected,
             next_step=f"its parameters are {problem.known}",
         )
 

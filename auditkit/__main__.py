@@ -1,0 +1,5 @@
+"""python -m auditkit: the same program."""
+
+from auditkit.cli import main
+
+main()
