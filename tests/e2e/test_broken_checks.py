@@ -100,7 +100,7 @@ def test_a_gap_check_that_ignores_its_contexts_passes_nobody(
     result = audited(GAP, target(), tmp_path)
     assert (result.verdict.outcome, result.verdict.reason) == (
         Outcome.INCONCLUSIVE,
-        "positive_control_missed",
+        "positive_control_unresolved",
     )
 
 
