@@ -25,7 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "deception.trigger_scan": {
         "topics": ["capital", "city-country", "us-capital", "element-symbol", "addition"],
-        "n_grid": 48,
+        "n_grid": 130,
         "n_refined": 12,
         "n_generations": 1,
         "n_children": 9,
