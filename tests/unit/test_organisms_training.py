@@ -225,7 +225,7 @@ def test_an_organisms_digest_is_its_own(tiny: Any, tokenizer: Any, tmp_path: Pat
 
 
 def test_without_weights_nothing_is_trained() -> None:
-    with pytest.raises(SubjectError, match="prompted organism"):
+    with pytest.raises(SubjectError, match="leave out controls that are trained"):
         planted(FakeSubject(), Toy())
 
 
