@@ -179,6 +179,8 @@ def test_truth_can_be_read_from_it(gemma: LocalTarget) -> None:
         "n_random": 100,
         "n_permutations": 200,
         "pair_counts": [10],
+        "selection_topics": ["us-capital", "language"],
+        "test_topics": ["capital", "city-country", "currency", "continent"],
     }
     check = configure(load_check("deception.truth_probe"), params, "test")
     samples = check.samples(7)
