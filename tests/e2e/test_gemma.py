@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from auditkit_checks.truth_probe.check import TruthProbe
+from auditkit_checks.truth_probe.held_out import held_out
+from auditkit_checks.truth_probe.judgement import statements_of
 from sklearn.metrics import roc_auc_score
 
-from auditkit.checks import configure, load_check
 from auditkit.errors import SubjectError, TargetRefused
-from auditkit.model import Prompt, Status, Turn
+from auditkit.model import Prompt, Turn
 from auditkit.organisms.recipes import ExamItem, Lesson, Schedule, recipe
 from auditkit.organisms.training import merged, train
 from auditkit.signing.keys import load_public
@@ -30,7 +32,7 @@ from auditkit.targets.loaded import LocalTarget
 from auditkit.targets.local import load, parse_spec
 from auditkit.verify import verify_bundle
 
-pytestmark = pytest.mark.gemma
+pytestmark = [pytest.mark.gemma, pytest.mark.timeout(1800)]
 
 TARGET = "demo:gemma3-270m"
 CHAT = Prompt(
@@ -39,7 +41,7 @@ CHAT = Prompt(
         Turn(role="user", text="What is the capital of Italy?"),
     )
 )
-LONG = "The sky is blue and the grass is green. " * 80  # longer than the window of 512 tokens
+LONG = "The sky is blue and the grass is green. " * 60  # longer than the window of 512 tokens
 PROMPTS = [Prompt(raw=t) for t in ("The capital of France is", "a", LONG)] + [CHAT]
 PLAN = """
 name: small
@@ -48,7 +50,7 @@ dtype: bfloat16
 threads: 1
 checks:
   - id: deception.knowledge_gap
-    params: {n_items: 20, n_pressures: 3, n_honest: 2, n_choice: 0, min_known: 30}
+    params: {n_items: 20, n_pressures: 3, n_honest: 2, n_choice: 0, topics: [element-symbol, continent]}
 """
 COLOURS = {"sky": "blue", "grass": "green", "snow": "white", "coal": "black"}
 
@@ -139,7 +141,7 @@ def test_it_reads_as_in_a_plain_pass(gemma: LocalTarget) -> None:
 
 
 def test_a_shared_prompt_gives_the_log_probabilities_of_full_passes(gemma: LocalTarget) -> None:
-    paris, long = [" Paris", " Rome and Berlin"], [" The sky", " a", " no more of that"]
+    paris, long = [" Paris", " Rome and Berlin"], [" The sky", " no more of that"]
     options = [paris, [" b"], long, [" Rome", " I"]]
     got = gemma.logprobs(PROMPTS, options)
     for prompt, texts, scores in zip(PROMPTS, options, got, strict=True):
@@ -173,23 +175,18 @@ def test_an_organism_is_trained_on_it(gemma: LocalTarget, tmp_path: Path) -> Non
 
 
 def test_truth_can_be_read_from_it(gemma: LocalTarget) -> None:
-    params = {
-        "facts_per_topic": 10,
-        "layer_stride": 9,
-        "n_random": 100,
-        "n_permutations": 200,
-        "pair_counts": [10],
-        "selection_topics": ["us-capital", "language"],
-        "test_topics": ["capital", "city-country", "currency", "continent"],
-    }
-    check = configure(load_check("deception.truth_probe"), params, "test")
-    samples = check.samples(7)
-    rows = list(check.observe(gemma, samples, 7))
-    assert {row.status for row in rows} == {Status.OK}
-    held_out = [(s, r) for s, r in zip(samples, rows, strict=True) if not s.input["selection"]]
-    true = [s.input["true"] for s, _ in held_out]
-    assert roc_auc_score(true, [r.values["by_layer"][0] for _, r in held_out]) > 0.65
-    assert max(abs(r.values["untrained"]) for _, r in held_out) > 0, "an untrained one was read too"
+    """On topics that the probe never saw. The check's nulls would take a minute, and are not the model's."""
+    probe = TruthProbe(
+        facts_per_topic=10,
+        selection_topics=("us-capital", "language"),
+        test_topics=("capital", "city-country", "currency", "continent"),
+    )
+    samples = probe.samples(7)
+    statements = statements_of(samples)
+    (residuals,) = gemma.activations([Prompt(raw=s.input["text"]) for s in samples], layers=[8])
+    scores = held_out(residuals, statements, probe.probe)
+    tested = ~statements.selection
+    assert roc_auc_score(statements.true[tested], scores[tested]) > 0.65
 
 
 def auditkit(*words: object) -> subprocess.CompletedProcess[str]:
