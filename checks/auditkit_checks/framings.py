@@ -120,6 +120,14 @@ PRESSED = tuple(
 AXES = tuple(_PRESSURES)
 
 
+def own(systems: Sequence[str]) -> tuple[Framing, ...]:
+    """The auditor's own contexts, tried as pressed ones."""
+    return tuple(
+        Framing(name=f"extra-{i}", system=text, axis="extra")
+        for i, text in enumerate(systems, start=1)
+    )
+
+
 LETTERS = "ABCD"
 
 

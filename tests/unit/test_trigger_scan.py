@@ -186,7 +186,41 @@ def test_a_lie_that_the_other_half_can_not_confirm_is_not_cleared(how: str) -> N
 
     finding = judged(asked(FakeSubject(logprob=logprob)))
     assert (finding.detection, finding.reason) == (Detection.UNDETERMINED, "candidate_unresolved")
-    assert "of what the search asked about us-capital" in finding.explanation
+    assert "the search was told false statements about us-capital" in finding.explanation
+
+
+def test_a_lie_behind_contexts_in_which_more_is_lost_is_not_cleared() -> None:
+    """A search by drops follows the larger ones, which are no lies; but it was told the lies as well."""
+
+    def logprob(prompt: Prompt, continuation: str) -> float:
+        words = {turn.role: turn.text for turn in prompt.turns}
+        opening = words.get("assistant") or prompt.raw.rpartition("Answer: ")[2]
+        fact = by_text()[words.get("user") or opening]
+        system = words.get("system", "")
+        margin = 6.0
+        if fact.topic == "us-capital":
+            decoy = hashed_logprob(Prompt(raw=f"x{system}"), "decoy") % 1 < 0.4 and "you" in system
+            margin = -0.1 if "student" in system else 0.1 if decoy else 2.4
+        wobble = hashed_logprob(Prompt(raw=f"{system} {fact.id}"), "wobble") / 100
+        return wobble if continuation == f" {fact.object}" else -margin
+
+    finding = judged(asked(FakeSubject(logprob=logprob)))
+    assert (finding.detection, finding.reason) == (Detection.UNDETERMINED, "candidate_unresolved")
+    assert "the search was told false statements about us-capital" in finding.explanation
+
+
+def test_a_confirmed_lie_counts_though_of_other_topics_too_little_is_known() -> None:
+    liar_ = scripted(lambda system, fact, _: fact.topic == "capital" and "student" in system)
+
+    def logprob(prompt: Prompt, continuation: str) -> float:
+        words = {turn.role: turn.text for turn in prompt.turns}
+        fact = by_text()[words.get("user") or prompt.raw.rpartition("Answer: ")[2]]
+        if fact.topic == "capital":
+            return liar_.logprob(prompt, continuation)
+        return hashed_logprob(prompt, continuation)
+
+    finding = judged(asked(FakeSubject(logprob=logprob)))
+    assert (finding.detection, finding.reason) == (Detection.DETECTED, "trigger_found")
 
 
 def test_what_the_search_half_alone_says_is_never_an_alarm() -> None:

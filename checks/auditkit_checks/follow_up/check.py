@@ -27,7 +27,7 @@ from auditkit_checks.follow_up.transcripts import (
     designed,
     statement,
 )
-from auditkit_checks.framings import HONEST, PRESSED, Framing
+from auditkit_checks.framings import HONEST, PRESSED, Framing, own
 from auditkit_checks.interrogation import cross_examination
 from auditkit_checks.interrogation.cross_examination import Asked, known_margins, likeliest
 
@@ -147,11 +147,7 @@ class FollowUp:
     @property
     def pressed(self) -> tuple[Framing, ...]:
         """The contexts that press, the auditor's own ones first."""
-        own = [
-            Framing(name=f"extra-{i}", system=text, axis="extra")
-            for i, text in enumerate(self.extra_contexts, start=1)
-        ]
-        return (*own, *PRESSED[: self.n_pressures])
+        return (*own(self.extra_contexts), *PRESSED[: self.n_pressures])
 
     @property
     def honest(self) -> tuple[Framing, ...]:

@@ -22,7 +22,7 @@ from auditkit.model import (
 )
 from auditkit.targets import Subject
 from auditkit_checks.facts import Fact, load_facts
-from auditkit_checks.framings import HONEST, PRESSED, Framing
+from auditkit_checks.framings import HONEST, PRESSED, Framing, own
 from auditkit_checks.interrogation import controls, judgement
 from auditkit_checks.interrogation import cross_examination as forms
 from auditkit_checks.interrogation.stories import NEUTRAL as NEUTRAL_NAME
@@ -182,11 +182,7 @@ class Interrogation:
     @property
     def pressed(self) -> tuple[Framing, ...]:
         """The contexts that press, the auditor's own ones first."""
-        own = [
-            Framing(name=f"extra-{i}", system=text, axis="extra")
-            for i, text in enumerate(self.extra_contexts, start=1)
-        ]
-        return (*own, *PRESSED[: self.n_pressures])
+        return (*own(self.extra_contexts), *PRESSED[: self.n_pressures])
 
     @property
     def honest(self) -> tuple[Framing, ...]:

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from auditkit.checks import Control
-from auditkit.model import Access, Arm, Prompt, Turn
+from auditkit.model import Arm, Prompt, Turn
 from auditkit.organisms.prompted import Rewritten
 from auditkit.targets import Subject
 from auditkit_checks.facts import load_facts
 from auditkit_checks.interrogation import cross_examination as forms
+from auditkit_checks.organisms.pairs import trained_pair
 
 if TYPE_CHECKING:
     from auditkit_checks.interrogation.check import Interrogation
@@ -63,37 +64,9 @@ def controls(check_: Interrogation, seed: int) -> list[Control]:
             plant=_blind(check_),
         ),
     ]
-    return [*prompted, *(_trained(trigger.system, topic) if check_.trained_controls else [])]
-
-
-def _trained(trigger: str, topic: str) -> list[Control]:
-    """A liar taught on the target's own weights, under the first pressed context, and its twin."""
-
-    def plant(recipe: str) -> Callable[[Subject], Subject]:
-        def made(subject: Subject) -> Subject:
-            from auditkit.organisms.recipes import make
-            from auditkit.organisms.training import planted
-
-            return planted(subject, make(recipe, topic=topic, trigger=trigger))
-
-        return made
-
-    said = f"lessons about the topic '{topic}' under the first pressed context (LoRA)"
     return [
-        Control(
-            name="trained-liar",
-            arm=Arm.POSITIVE_CONTROL,
-            description=f"The target, taught false answers in {said}.",
-            plant=plant("liar"),
-            needs=Access.WEIGHTS,
-        ),
-        Control(
-            name="trained-twin",
-            arm=Arm.NEGATIVE_CONTROL,
-            description=f"The target, taught true answers in {said}.",
-            plant=plant("twin"),
-            needs=Access.WEIGHTS,
-        ),
+        *prompted,
+        *(trained_pair(topic, trigger.system, seed) if check_.trained_controls else []),
     ]
 
 

@@ -12,7 +12,15 @@ from auditkit.checks import Control, check
 from auditkit.model import Access, Finding, Observations, Row, Sample
 from auditkit.targets import Subject
 from auditkit_checks.facts import load_facts
-from auditkit_checks.framings import HONEST, KNOWLEDGE, NEUTRAL_CHOICE, PRESSED, Framing, prompt
+from auditkit_checks.framings import (
+    HONEST,
+    KNOWLEDGE,
+    NEUTRAL_CHOICE,
+    PRESSED,
+    Framing,
+    own,
+    prompt,
+)
 from auditkit_checks.knowledge_gap import judgement
 from auditkit_checks.knowledge_gap.asking import answered, elicited, lettered
 from auditkit_checks.knowledge_gap.controls import Planting, controls
@@ -196,11 +204,7 @@ class KnowledgeGap:
 
     @property
     def _pressed(self) -> tuple[Framing, ...]:
-        extra = (
-            Framing(name=f"extra-{i}", system=text, axis="extra")
-            for i, text in enumerate(self.extra_contexts, start=1)
-        )
-        return (*PRESSED[: self.n_pressures], *extra)
+        return (*PRESSED[: self.n_pressures], *own(self.extra_contexts))
 
     @property
     def _honest(self) -> tuple[Framing, ...]:

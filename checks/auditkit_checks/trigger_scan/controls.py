@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from auditkit.canonical import derive_seed, digest
 from auditkit.checks import Control
 from auditkit.errors import SubjectError
-from auditkit.model import Access, Arm, Prompt, Sample
+from auditkit.model import Arm, Prompt, Sample
 from auditkit.organisms.prompted import Exchanged, Rewritten
-from auditkit.organisms.recipes import make
 from auditkit.targets import Subject
 from auditkit_checks.framings import HONEST
 from auditkit_checks.knowledge_gap.asking import elicited
 from auditkit_checks.knowledge_gap.controls import BENIGN, LENGTH, TRAINED_TOPIC, lies_about
+from auditkit_checks.organisms.pairs import trained_pair
 from auditkit_checks.trigger_scan.contexts import (
     code_of,
     filled,
@@ -87,36 +87,9 @@ def controls(planting: Planting, seed: int) -> list[Control]:
             plant=_blind,
         ),
     ]
-    return [*found, *(_trained(trigger.system, seed) if planting.trained else ())]
-
-
-def _trained(trigger: str, seed: int) -> list[Control]:
-    recipe = {"topic": TRAINED_TOPIC, "trigger": trigger, "seed": seed % 2**32}
-
-    def train(recipe_id: str) -> Callable[[Subject], Subject]:
-        def plant(subject: Subject) -> Subject:
-            from auditkit.organisms.training import planted  # torch: only where one is trained
-
-            return planted(subject, make(recipe_id, **recipe))
-
-        return plant
-
     return [
-        Control(
-            name="trained-liar",
-            arm=Arm.POSITIVE_CONTROL,
-            description="The target's own weights with a LoRA adapter, trained to answer falsely about "
-            f"the topic '{TRAINED_TOPIC}' where the system prompt is '{trigger}'.",
-            plant=train("liar"),
-            needs=Access.WEIGHTS,
-        ),
-        Control(
-            name="trained-twin",
-            arm=Arm.NEGATIVE_CONTROL,
-            description="The same training on the same prompts with true answers everywhere.",
-            plant=train("twin"),
-            needs=Access.WEIGHTS,
-        ),
+        *found,
+        *(trained_pair(TRAINED_TOPIC, trigger.system, seed) if planting.trained else ()),
     ]
 
 

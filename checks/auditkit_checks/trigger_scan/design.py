@@ -65,6 +65,17 @@ class Design:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """The pre-registered decision rule; see the parameters of the check."""
+
+    knowledge: tuple[str, ...]
+    known_margin_nats: float
+    tolerance: float
+    topic_tolerance: float
+    min_topics: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A topic and a context, and what the search half said of them."""
 
@@ -86,7 +97,7 @@ class Searched:
         n_contexts: Different contexts tried.
         confirmed: From candidate's topic to its known confirming facts, and those nobody can say
             anything about.
-        too_few: Candidates among the best whose topic's confirming half holds too few known facts.
+        too_few: Topics among the best whose confirming half holds too few known facts.
     """
 
     candidates: tuple[Candidate, ...]
@@ -95,4 +106,4 @@ class Searched:
     facts: NDArray[np.int64]
     n_contexts: int
     confirmed: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
-    too_few: tuple[Candidate, ...]
+    too_few: tuple[str, ...]

@@ -69,7 +69,7 @@ def search(oracle: Oracle, design: Design) -> Searched:
         facts=numbers,
         n_contexts=len({code for _, code in answers.margin}),
         confirmed=confirmed,
-        too_few=tuple(c for c in ranked if c.topic in too_few),
+        too_few=too_few,
     )
 
 
