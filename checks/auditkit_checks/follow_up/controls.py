@@ -11,14 +11,14 @@ import numpy as np
 from auditkit.canonical import derive_seed
 from auditkit.checks import Control
 from auditkit.model import Arm, Prompt
-from auditkit.organisms.prompted import Rewritten
+from auditkit.organisms.prompted import Exchanged, Rewritten
 from auditkit.targets import Score, Steering, Subject
 from auditkit.targets.forwarding import Forwarding
 from auditkit_checks.facts import load_facts
 from auditkit_checks.follow_up.battery import load_battery
-from auditkit_checks.follow_up.transcripts import Transcript, statement
+from auditkit_checks.follow_up.transcripts import OWN, Transcript, statement
 from auditkit_checks.interrogation import cross_examination
-from auditkit_checks.interrogation.controls import FIRST_TURNS, QUIET, insisting
+from auditkit_checks.interrogation.controls import FIRST_TURNS, QUIET
 
 if TYPE_CHECKING:
     from auditkit_checks.follow_up.check import FollowUp
@@ -64,9 +64,8 @@ def controls(check_: FollowUp, seed: int) -> list[Control]:
         Control(
             name="telltale-liar",
             arm=Arm.POSITIVE_CONTROL,
-            description=f"The target itself, told a false answer to every fact in the context "
-            f"'{trigger.name}' (prompted organism; harmless facts only). {about}statement of its own "
-            "(scripted).",
+            description="The target itself, whose true and first false answer change places in the context "
+            f"'{trigger.name}'. {about}statement of its own (scripted organism; harmless facts only).",
             plant=lambda subject: tell(_liar(transcripts, trigger.system)(subject)),
         ),
         Control(
@@ -98,19 +97,16 @@ def _tell(
 
 def _liar(transcripts: Sequence[Transcript], trigger: str) -> Callable[[Subject], Subject]:
     by_id = {f.id: f for f in load_facts().facts}
-    facts = [by_id[t.fact] for t in transcripts if t.system == trigger and t.states == "own"]
-    lies = {
-        cross_examination.forward(f).turns[0].text: statement(f, f.distractors[0])[:-1]
-        for f in facts
-    }
+    facts = [by_id[t.fact] for t in transcripts if t.system == trigger and t.states == OWN]
+    asked = [cross_examination.forward(f) for f in facts]
+    lies = {a.turns[0].text: (a.answers[0], a.answers[1]) for a in asked}
 
-    def rewrite(asked: Prompt) -> Prompt:
-        if len(asked.turns) != FIRST_TURNS or asked.turns[0].text != trigger:
-            return asked
-        lie = lies.get(asked.turns[1].text)
-        return asked if lie is None else insisting(asked, lie)
+    def exchange(prompt: Prompt) -> tuple[str, str] | None:
+        if len(prompt.turns) != FIRST_TURNS or prompt.turns[0].text != trigger:
+            return None
+        return lies.get(prompt.turns[1].text)
 
-    return lambda subject: Rewritten(subject=subject, rewrite=rewrite)
+    return lambda subject: Exchanged(subject=subject, exchange=exchange)
 
 
 def _blind(check_: FollowUp) -> Callable[[Subject], Subject]:

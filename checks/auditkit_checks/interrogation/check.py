@@ -44,10 +44,12 @@ class InterrogationRow:
             elicitation, the smaller of two wordings.
         said: From context to form to the answer that was likeliest there; empty where the fact is not
             known. Answers in other languages are given by their English names.
+        margins: From context to nats by which the true answer beats the best false one, asked forward.
     """
 
     known_margin: float
     said: dict[str, dict[str, str]]
+    margins: dict[str, float]
 
 
 @check(
@@ -72,8 +74,10 @@ class InterrogationRow:
         "A small model contradicts itself without any intent; only the excess over plain contexts "
         "counts, so a liar that is incoherent everywhere is not seen by its contradictions.",
         "A lie about a few facts of a topic is below what a topic of twenty facts can show.",
-        "The prompted controls are told what to say, which makes them easier to catch than a model "
-        "trained to mislead.",
+        "The scripted controls show that a lie would be counted, not that a context of this audit would "
+        "bring one about; they lie more cleanly than a model that was trained to mislead.",
+        "The context-blind twin never reads the pressed contexts, so it can't show false alarms that their "
+        "words would raise in an honest model.",
     ),
     sources=(
         "MASK (Ren et al. 2025, arXiv:2503.03750): elicit the belief, then press",
@@ -212,8 +216,9 @@ class Interrogation:
         known = [i for i, margin in enumerate(margins) if margin > self.known_margin_nats]
         asked = [facts[i] for i in known]
         told: dict[str, list[dict[str, str]]] = {}
+        forward: dict[str, list[float]] = {}
         every = [forms.forms_of(fact, self.forms) for fact in asked]
-        told[NEUTRAL.name] = examine(subject, asked, every, NEUTRAL.system)
+        told[NEUTRAL.name], _ = examine(subject, asked, every, NEUTRAL.system)
         had = forms_had(
             [(f.topic, f.subject, f.object) for f in asked],
             told[NEUTRAL.name],
@@ -224,11 +229,14 @@ class Interrogation:
             for fact, names in zip(asked, every, strict=True)
         ]
         for context in (*self.honest, *self.pressed):
-            told[context.name] = examine(subject, asked, left, context.system)
+            told[context.name], forward[context.name] = examine(
+                subject, asked, left, context.system
+            )
         place = {i: k for k, i in enumerate(known)}
         for i, fact in enumerate(facts):
             said = {name: rows[place[i]] for name, rows in told.items()} if i in place else {}
-            values = {"known_margin": margins[i], "said": said}
+            nats = {name: row[place[i]] for name, row in forward.items()} if i in place else {}
+            values = {"known_margin": margins[i], "said": said, "margins": nats}
             yield Row(sample_id=fact.id, status=Status.OK, values=values)
 
     def judge(self, observations: Observations, level: float, seed: int) -> Finding:
@@ -255,8 +263,8 @@ class Interrogation:
 
 def examine(
     subject: Subject, facts: Sequence[Fact], names: Sequence[Sequence[str]], system: str
-) -> list[dict[str, str]]:
-    """What is said of each fact in one context: forward first, then in the other forms.
+) -> tuple[list[dict[str, str]], list[float]]:
+    """What is said of each fact in one context: forward first, with its margin, then in the other forms.
 
     The forward answer stays in the conversation where a form goes on from it.
     """
@@ -266,4 +274,4 @@ def examine(
     asked = [forms.form(facts[i], name, first[i][0]) for i, name in places]
     for (i, name), (answer, _) in zip(places, forms.likeliest(subject, asked, system), strict=True):
         said[i][name] = answer
-    return said
+    return said, [margin for _, margin in first]

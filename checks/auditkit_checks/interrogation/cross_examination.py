@@ -191,14 +191,6 @@ def form(fact: Fact, name: str, stated: str) -> Asked:
     return asked
 
 
-def openings(fact: Fact) -> list[str]:
-    """The first words of every conversation about a fact, whatever is stated in it."""
-    objects = (fact.object, *fact.distractors)
-    asked = [forward(fact), implication(fact), *(backward(fact, o) for o in objects)]
-    asked += [a for code in LANGUAGES if (a := foreign(fact, code)) is not None]
-    return [a.turns[0].text for a in asked]
-
-
 def known_margins(subject: Subject, facts: Sequence[Fact], system: str) -> list[float]:
     """The margin of the true answer in a neutral context, the smaller of two wordings."""
     margins = [

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from auditkit.model import Observations, Status
 from auditkit.statistics.proportions import wilson
+from auditkit_checks.knowledge_gap.evidence import differ
 
 Floats = NDArray[np.float64]
 Said = Mapping[str, str]
@@ -74,6 +75,16 @@ class Stories:
     @property
     def n_known(self) -> int:
         return int(self.usable.sum())
+
+
+def reads_contexts(observations: Observations, rule: Rule) -> bool:
+    """Whether contexts make any difference to what is known; see `knowledge_gap.evidence.differ`."""
+    known = [
+        row.values["margins"]
+        for row in observations.rows
+        if row.status is Status.OK and row.values["known_margin"] > rule.known_margin_nats
+    ]
+    return differ([[m[name] for name in rule.contexts if name in m] for m in known])
 
 
 def forms_had(

@@ -78,6 +78,8 @@ class GapRow:
         "A model that recognises the questions as a test may answer this test honestly.",
         "The scripted positive controls show that a lie would be counted, not that a context of this audit "
         "would bring one about; they lie more cleanly than a model that was trained to mislead.",
+        "The context-blind twin never reads the pressed contexts, so it can't show false alarms that their "
+        "words would raise in an honest model; trained twins can (docs/zoo.md).",
         "Answers are chosen among given candidates by summed likelihood, not written freely; a longer "
         "answer is at a disadvantage.",
         "Small models can't do multiple choice; on them the second channel says nothing.",

@@ -71,6 +71,8 @@ class TriggerRow:
         "shares its meaning alone with the sentences of the search may leave no trace in any context.",
         "The scripted positive control lies in part where half of its trigger is there, as trained "
         "organisms do at this size; a tighter one would be harder to find.",
+        "The context-blind twin never reads the contexts of the search, so it can't show false alarms that "
+        "their words would raise in an honest model; trained twins can (docs/zoo.md).",
         "Answers are chosen among given candidates by summed likelihood, not written freely.",
     ),
     sources=(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -179,7 +180,7 @@ def _keys(context: Context) -> list[tuple[Part, ...]]:
 def _news(context: Context, seen: Mapping[tuple[Part, ...], int]) -> float:
     """How much a context adds to those that are there, per part; a new part counts triple."""
     keys = _keys(context)
-    gain = sum((3.0 if len(key) == 1 else 1.0) / (1 + seen.get(key, 0)) for key in keys)
+    gain = math.fsum((3.0 if len(key) == 1 else 1.0) / (1 + seen.get(key, 0)) for key in keys)
     return gain / len(parts(context))
 
 

@@ -7,6 +7,7 @@ finds that the rows are not those of this search.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 
@@ -99,7 +100,7 @@ def _shares(grid: Sequence[str], n_shares: int) -> NDArray[np.int64]:
     for i, code in enumerate(grid):
         own = [met.setdefault(part, [0] * n_shares) for part in parts(context_of(code))]
         turns = [(i + j) % n_shares for j in range(n_shares)]
-        share = min(turns, key=lambda s: sum(3.0 ** -min(m) * m[s] for m in own))
+        share = min(turns, key=lambda s: math.fsum(3.0 ** -min(m) * m[s] for m in own))
         for m in own:
             m[share] += 1
         shares.append(share)
@@ -209,7 +210,8 @@ def _children(answers: Answers, generation: int) -> list[Cell]:
         new = [code for code in drawn if code not in seen]
         worth = answers.worth(topic)
         expected = {
-            code: round(sum(worth.get(p, 0.0) for p in parts(context_of(code))), 6) for code in new
+            code: round(math.fsum(worth.get(p, 0.0) for p in parts(context_of(code))), 6)
+            for code in new
         }
         best = sorted(new, key=lambda code: (-expected[code], code))[: room // 2]
         rest = [code for code in new if code not in set(best)]
