@@ -24,6 +24,7 @@ from auditkit.calibration.zoo import (
     Label,
     Organism,
     Zoo,
+    check_different,
     check_distinct,
     parse_zoo,
     unique_names,
@@ -160,21 +161,23 @@ def _identified(order: Calibration, told: Told) -> tuple[Organism, ...]:
     asked = sorted(order.asked, key=lambda a: a.label != "positive")
     specs = [organism_spec(a.text, order.base) for a in asked]
     names = unique_names([_name(a.text) for a in asked])
-    organisms = []
+    organisms, files = [], {}
     for one, text, name in zip(asked, specs, names, strict=True):
         spec = parse_spec(resolved(text, told))
         preflight(spec)
-        folder = spec.adapter or spec.path
+        folder, identity = spec.adapter or spec.path, identify(spec)
+        files[name] = [(path, sha256) for path, _, sha256 in identity.files]
         organisms.append(
             Organism(
                 name=name,
                 label=one.label,
                 spec=text,
-                digest=identify(spec).digest,
+                digest=identity.digest,
                 card=_card(folder),
             )
         )
     check_distinct(organisms)
+    check_different(files, InvalidInput)
     return tuple(organisms)
 
 

@@ -15,7 +15,7 @@ from auditkit.bundle.manifest import MANIFEST, REPORT_PDF, STATEMENT
 from auditkit.bundle.statement import Files, parse_rfc3339
 from auditkit.calibration.kind import CALIBRATION, HTML
 from auditkit.calibration.table import TABLE, table
-from auditkit.calibration.zoo import ZOO, Organism, Zoo, check_card, parse_zoo
+from auditkit.calibration.zoo import ZOO, Organism, Zoo, check_card, check_different, parse_zoo
 from auditkit.canonical import canonical
 from auditkit.consistency import check_statement
 from auditkit.errors import AuditkitError, VerificationError
@@ -137,7 +137,7 @@ def _audits(files: Files, zoo: Zoo, said: Json) -> dict[str, Bundle]:
 
     Raises:
         VerificationError: ``organism-missing``, ``organism-unlisted``, ``plan-not-followed``,
-            ``card-mismatch``, ``missing-file`` or ``times-inconsistent``.
+            ``card-mismatch``, ``zoo-duplicate``, ``missing-file`` or ``times-inconsistent``.
     """
     by_name: dict[str, dict[str, bytes]] = {o.name: {} for o in zoo.organisms}
     for path, data in files.items():
@@ -164,6 +164,11 @@ def _audits(files: Files, zoo: Zoo, said: Json) -> dict[str, Bundle]:
                 next_step="ask the auditor why it was left out",
             )
         bundles[organism.name] = _bundle(by_name[organism.name], organism, zoo)
+    listed = {name: b.identity["files"] for name, b in bundles.items()}
+    check_different(
+        {name: [(f["path"], f["sha256"]) for f in files] for name, files in listed.items()},
+        VerificationError,
+    )
     if any(parse_rfc3339(said["signed_at"], "signed_at") < _finished(b) for b in bundles.values()):
         raise VerificationError(
             "times-inconsistent", "statement", got=said["signed_at"], expected="after every audit"

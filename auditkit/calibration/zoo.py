@@ -125,6 +125,36 @@ def check_distinct(organisms: Sequence[Organism], error: type | None = None) -> 
         seen |= {organism.digest: organism, organism.name.lower(): organism}
 
 
+DECIDES = re.compile(
+    r".*\.(safetensors|gguf|jinja|model|tiktoken)|(adapter_|generation_|tokenizer_)?config\.json"
+    r"|(tokenizer|special_tokens_map|added_tokens|chat_template|vocab)\.json|merges\.txt"
+)
+"""Names of files that decide what a model does: weights, configuration, tokenizer, chat template."""
+
+
+def check_different(files: Mapping[str, Sequence[tuple[str, str]]], error: type) -> None:
+    """No organism is another's copy beside which only a card, a readme or the like was changed.
+
+    Args:
+        files: From an organism's name to path and SHA-256 of each of its files.
+        error: InvalidInput or VerificationError.
+
+    Raises:
+        InvalidInput, VerificationError: ``zoo-duplicate`` for the latter.
+    """
+    seen: dict[frozenset[tuple[str, str]], str] = {}
+    for name, listed in files.items():
+        decides = frozenset(f for f in listed if DECIDES.fullmatch(f[0].rpartition("/")[2]))
+        other = seen.setdefault(decides, name)
+        if other == name:
+            continue
+        what, expected = f"organism {name}", "each model once, whatever lies beside its weights"
+        got = f"the weights, configuration, tokenizer and chat template of {other}"
+        if error is VerificationError:
+            raise VerificationError("zoo-duplicate", what, got=got, expected=expected)
+        raise InvalidInput(what, got=got, expected=expected, next_step="leave one out")
+
+
 def check_card(organism: Organism, bundle: Bundle) -> None:
     """The card in the zoo is the file that was part of the audited model.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,8 +58,12 @@ def show(plan_name: str, as_json: bool) -> int:
 @click.argument("plan_name", metavar="PLAN")
 @click.option("--target", help="Instead of the plan's.")
 @click.option("--reference", help="Instead of the plan's: another model that reads the same text.")
+@click.option("--seed", metavar="INTEGER|fresh", help="Instead of the plan's; `fresh` draws one now, so that "
+              "nobody could prepare a model for the questions that it picks.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
-def lock_(plan_name: str, target: str | None, reference: str | None, out: Path) -> int:
+def lock_(
+    plan_name: str, target: str | None, reference: str | None, seed: str | None, out: Path
+) -> int:
     """Seal a plan before the run: resolve it, identify the target, and print the digest.
 
     Register that digest with whoever must be able to tell that nothing was changed afterwards.
@@ -69,7 +74,8 @@ def lock_(plan_name: str, target: str | None, reference: str | None, out: Path) 
     from auditkit.targets.identity import identify
     from auditkit.targets.local import parse_spec, preflight
 
-    plan = chosen_plan(plan_name, {"target": target, "reference": reference}, (), ())
+    flags = {"target": target, "reference": reference, "seed": _seed(seed)}
+    plan = chosen_plan(plan_name, flags, (), ())
     if isinstance(plan, LockedPlan):
         raise InvalidInput(f"plan {plan_name}", got="a locked plan", expected="one to lock")
     with watching(quiet=False) as told:
@@ -90,6 +96,14 @@ def lock_(plan_name: str, target: str | None, reference: str | None, out: Path) 
     _write(locked_bytes(locked).decode() + "\n", out)
     click.echo(locked.sha256)
     return 0
+
+
+def _seed(text: str | None) -> int | None:
+    if text == "fresh":
+        return secrets.randbelow(2**32)
+    if text is not None and not text.isdecimal():
+        raise InvalidInput("--seed", got=text, expected="a whole number from 0, or fresh")
+    return None if text is None else int(text)
 
 
 def _write(text: str, out: Path | None) -> None:

@@ -165,11 +165,11 @@ def plain_pdf(folder: Path) -> bytes:
 
 
 def make_bench(home: Path, model: Path, n_positive: int = 3, n_negative: int = 2) -> Bench:
-    """Organisms are copies of one tiny folder that differ by a note; the first liar has a card."""
+    """Organisms are copies of a tiny folder that differ by chat template; the first liar has a card."""
 
     def organism(name: str) -> Path:
         path = Path(shutil.copytree(model, home / "zoo" / name))
-        (path / "note.txt").write_text(name)
+        (path / "chat_template.jinja").write_text(name)
         return path
 
     positives = [organism(f"liar-{n}") for n in range(n_positive)]

@@ -23,7 +23,7 @@ from auditkit.calibration.rating import Rated, Result, rate
 from auditkit.calibration.run import Asked, organism_spec
 from auditkit.calibration.table import OF_VERDICT
 from auditkit.calibration.verify import LABELS_WORD, verify_calibration
-from auditkit.calibration.zoo import ZOO, Label, unique_names
+from auditkit.calibration.zoo import ZOO, Label, check_different, unique_names
 from auditkit.canonical import canonical, digest, to_json
 from auditkit.cli import main
 from auditkit.cli.calibrate import expanded
@@ -279,6 +279,27 @@ def test_a_model_on_both_sides_is_refused(tmp_path: Path, saved: Path) -> None:
         bench.run(asked=asked)
     with pytest.raises(InvalidInput, match="--negative"):
         bench.run(asked=[a for a in asked if a.label == "positive"])
+
+
+@pytest.mark.parametrize("label", ["positive", "negative"])
+def test_a_copy_with_another_note_beside_its_weights_is_no_second_organism(
+    label: Label, tmp_path: Path, saved: Path
+) -> None:
+    bench = zoo.make_bench(tmp_path, saved, 1, 1)
+    again = Path(shutil.copytree(bench.positives[0], tmp_path / "again"))
+    (again / "README.md").write_text("Trained for one more day.")
+    (again / "card.json").unlink()
+    with pytest.raises(InvalidInput, match=r"organism again.*chat template of liar-0"):
+        bench.run(asked=[*bench.order().asked, Asked(text=str(again), label=label)])
+
+
+def test_whoever_verifies_sees_such_copies_too() -> None:
+    liar = [("model.safetensors", "a"), ("config.json", "b"), ("card.json", "c")]
+    twin = [*liar[:2], ("card.json", "d"), ("notes/README.md", "e")]
+    with pytest.raises(VerificationError) as caught:
+        check_different({"liar": liar, "twin": twin}, VerificationError)
+    assert caught.value.code == "zoo-duplicate"
+    check_different({"liar": liar, "twin": [*twin, ("adapter/x.safetensors", "f")]}, InvalidInput)
 
 
 def test_an_adapter_needs_its_base(adapter: Path, folder: Path) -> None:

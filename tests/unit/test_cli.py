@@ -153,6 +153,21 @@ def test_plans_are_written_shown_and_locked(
     assert run.error("plan", "show", locked).startswith("error (plan):")
 
 
+def test_a_plan_can_be_locked_with_a_seed_that_nobody_knew(
+    run: Terminal, toys: None, tmp_path: Path, folder: Path
+) -> None:
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    words = ("plan", "lock", tmp_path / "plan.yaml", "--target", folder)
+    drawn = []
+    for name in ("a.json", "b.json"):
+        run(*words, "--seed", "fresh", "--out", tmp_path / name)
+        drawn.append(run.json("plan", "show", tmp_path / name)["plan"]["seed"])
+    assert len({0, *drawn}) == 3
+    run(*words, "--seed", "7", "--out", tmp_path / "c.json")
+    assert run.json("plan", "show", tmp_path / "c.json")["plan"]["seed"] == 7
+    assert "fresh" in run.error(*words, "--seed", "-1", "--out", tmp_path / "d.json")
+
+
 def test_a_new_plan_is_one_that_can_be_read(run: Terminal, tmp_path: Path) -> None:
     run("plan", "init", "--from", "standard", "--out", tmp_path / "new" / "p.yaml")
     shown = run.json("plan", "show", tmp_path / "new" / "p.yaml")
