@@ -190,14 +190,16 @@ def merged(target: LocalTarget, folder: Path) -> LocalTarget:
     """A copy of the target with an adapter merged in float32, in the target's dtype."""
     import torch
 
-    from auditkit.targets.adapter import apply_adapter
+    from auditkit.targets.adapter import apply_adapter, round_weights
     from auditkit.targets.local import quiet
 
     with quiet():
         whole = copy.deepcopy(target.model).to(torch.float32)
-        changed = apply_adapter(whole, folder).to(target.model.dtype).to(target.model.device)
+        changed = round_weights(apply_adapter(whole, folder), target.model.dtype)
     adapter = [file_sha256(folder / name) for name in (ADAPTER, CONFIG)]
-    return target.with_model(changed, digest=digest([weights_sha256(target), *adapter]))
+    return target.with_model(
+        changed.to(target.model.device), digest=digest([weights_sha256(target), *adapter])
+    )
 
 
 def _there(folder: Path, key: str) -> Trained | None:

@@ -61,3 +61,15 @@ def _compare(file: dict[str, torch.Tensor], loaded: dict[str, torch.Tensor], nam
             )
     if not file:
         raise TargetRefused(f"adapter {name}", got="no tensors", expected="at least one")
+
+
+def round_weights(model: Any, dtype: Any) -> Any:
+    """The model with its parameters in another dtype, and its buffers as they are.
+
+    `model.to` would round the buffers as well. Rotary frequencies among them are kept in float32 by
+    transformers, and are so in a base that is loaded without an adapter: rounded, they would make an adapter
+    change what it never touched.
+    """
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+    return model

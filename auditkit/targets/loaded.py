@@ -210,10 +210,12 @@ class LocalTarget:
     def _untrained(self) -> LocalTarget:
         import torch
 
+        from auditkit.targets.adapter import round_weights
+
         with torch.random.fork_rng(), _as_subject_errors():
             torch.manual_seed(0)
             model = type(self.model)._from_config(copy.deepcopy(self.model.config))
-        model = model.to(device=self.model.device, dtype=self.model.dtype)
+        model = round_weights(model, self.model.dtype).to(self.model.device)
         return LocalTarget(
             model,
             self.encoder.tokenizer,
@@ -338,7 +340,7 @@ class LocalTarget:
         if not self._cache:
             return ""
         return self._cache.key(
-            format=1,
+            format=2,
             kind=kind,
             identity=self._digest,
             dtype=str(self.model.dtype),

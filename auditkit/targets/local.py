@@ -70,9 +70,9 @@ def load(  # noqa: PLR0913 - how a model is run, each with a default
         model = _base(spec, torch.float32 if spec.adapter else kind)
         tokenizer = _tokenizer(spec)
         if spec.adapter:
-            from auditkit.targets.adapter import apply_adapter
+            from auditkit.targets.adapter import apply_adapter, round_weights
 
-            model = apply_adapter(model, spec.adapter).to(kind)
+            model = round_weights(apply_adapter(model, spec.adapter), kind)
         model = model.to(device)
     return LocalTarget(model, tokenizer, digest=digest, cache=cache, reference=reference)
 

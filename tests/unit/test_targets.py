@@ -259,6 +259,19 @@ def test_weights_that_do_not_fill_the_architecture_are_refused(folder: Path) -> 
 # --- loading ---
 
 
+def test_an_adapter_changes_nothing_that_it_does_not_touch(folder: Path, adapter: Path) -> None:
+    base = load(parse_spec(str(folder)), dtype="bfloat16")
+    adapted = load(parse_spec(f"{folder}+{adapter}"), dtype="bfloat16")
+    for subject in (adapted, base.counterpart("untrained"), adapted.counterpart("untrained")):
+        assert isinstance(subject, LocalTarget)
+        assert {str(p.dtype) for p in subject.model.parameters()} == {"torch.bfloat16"}
+        buffers = dict(subject.model.named_buffers())
+        assert buffers
+        for name, kept in base.model.named_buffers():  # rotary frequencies, in float32
+            assert buffers[name].dtype == kept.dtype
+            assert buffers[name].equal(kept)
+
+
 def test_a_loaded_folder_is_the_saved_model(
     folder: Path, tiny: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
