@@ -56,12 +56,16 @@ def about(check_id: str) -> str:
     """A check's metadata in a table, its claim and its method."""
     cls = load_check(check_id)
     said = cls.about
-    holds = "is there" if said.holds_when is Detection.DETECTED else "is not there"
+    holds = (
+        "that what the check looks for can be read in the model: the claim holds"
+        if said.holds_when is Detection.DETECTED
+        else "that the misbehaviour which the check looks for was found: the claim fails"
+    )
     batch = "all at once" if said.batch is None else f"{said.batch} at a time"
     rows = [
         ("Id", f"`{said.id}`, version {said.version}"),
         ("Needs access to", said.needs.value),
-        ("The claim holds where what is looked for", holds),
+        ("*Detected* means", holds),
         ("Samples are observed", batch),
         ("Expectations on evidence", f"`{said.expectations}`" if said.expectations else "none"),
     ]

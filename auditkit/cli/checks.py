@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from typing import Any, cast
 
 import click
 
 from auditkit.canonical import to_json
 from auditkit.checks import load_check, parameter_schema, registry
+from auditkit.cli.parameters import parameter_lines
 from auditkit.cli.plain import plain
 
 
@@ -25,7 +25,13 @@ def list_(as_json: bool) -> int:
     loaded = [load_check(check_id).about for check_id in registry()]
     if as_json:
         said = [
-            {"id": a.id, "version": a.version, "needs": a.needs.value, "claim": a.claim}
+            {
+                "id": a.id,
+                "version": a.version,
+                "needs": a.needs.value,
+                "title": a.title,
+                "claim": a.claim,
+            }
             for a in loaded
         ]
         click.echo(json.dumps(said))
@@ -35,12 +41,14 @@ def list_(as_json: bool) -> int:
     from rich.table import Table
 
     table = Table()
-    for column in ("Check", "Version", "Needs", "Claim"):
+    table.add_column("Check", overflow="fold", no_wrap=True)  # an id that is cut can't be typed
+    for column in ("Needs", "What it is"):
         table.add_column(column)
     for about in loaded:
-        row = (about.id, about.version, about.needs.value, about.claim)
+        row = (about.id, about.needs.value, about.title)
         table.add_row(*(escape(plain(cell)) for cell in row))
     Console().print(table)
+    click.echo("auditkit checks show CHECK says what it claims, how, and how it can be wrong.")
     return 0
 
 
@@ -68,7 +76,6 @@ def show(check_id: str, as_json: bool) -> int:
             for line in lines:
                 click.echo(f"  - {plain(line)}")
     click.echo(f"\nNeeds access to: {about.needs.value}\n\nParameters:")
-    for name, detail in cast("dict[str, Any]", schema.get("properties", {})).items():
-        default = json.dumps(detail.get("default"))
-        click.echo(plain(f"  {name} = {default}   {detail.get('description', '')}"))
+    for line in parameter_lines(schema):
+        click.echo(f"  {line}")
     return 0

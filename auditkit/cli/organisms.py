@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from auditkit.cli.parameters import parameter_lines
 from auditkit.cli.plain import plain
 from auditkit.errors import InvalidInput
 from auditkit.model import Json
@@ -35,18 +36,7 @@ def list_(as_json: bool) -> int:
 
     loaded = [load_recipe(recipe_id) for recipe_id in registry()]
     if as_json:
-        said = [
-            {
-                "id": cls.about.id,
-                "version": cls.about.version,
-                "title": cls.about.title,
-                "goal": cls.about.goal,
-                "misbehaves": cls.about.misbehaves,
-                "parameters": parameter_schema(cls).get("properties", {}),
-            }
-            for cls in loaded
-        ]
-        click.echo(json.dumps(said))
+        click.echo(json.dumps([_said(cls) for cls in loaded]))
         return 0
     table = _table("Recipe", "Misbehaves", "What it does", "Parameters")
     for cls in loaded:
@@ -102,14 +92,47 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
 
 
 @command.command("show")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("what", metavar="DIR|RECIPE")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def show(folder: Path, as_json: bool) -> int:
-    """Show an organism's card: what it was taught, and how often it does it."""
+def show(what: str, as_json: bool) -> int:
+    """Show an organism's card: what it was taught, and how often it does it; or a recipe's parameters."""
     from auditkit.organisms.card import read_card
+    from auditkit.organisms.recipes import registry
 
-    _show(read_card(folder), as_json)
+    if what in registry() and not Path(what).exists():
+        _show_recipe(what, as_json)
+    else:
+        _show(read_card(Path(what)), as_json)
     return 0
+
+
+def _show_recipe(recipe_id: str, as_json: bool) -> None:
+    from auditkit.organisms.recipes import load_recipe, parameter_schema
+
+    cls = load_recipe(recipe_id)
+    schema = parameter_schema(cls)
+    if as_json:
+        click.echo(json.dumps(_said(cls)))
+        return
+    about = cls.about
+    click.secho(plain(f"{about.id} (version {about.version}): {about.title}"), bold=True)
+    click.echo(f"{plain(about.goal)}\n\nParameters:")
+    for line in parameter_lines(schema):
+        click.echo(f"  {line}")
+
+
+def _said(cls: type[Recipe]) -> dict[str, Json]:
+    from auditkit.organisms.recipes import parameter_schema
+
+    about = cls.about
+    return {
+        "id": about.id,
+        "version": about.version,
+        "title": about.title,
+        "goal": about.goal,
+        "misbehaves": about.misbehaves,
+        "parameters": parameter_schema(cls).get("properties", {}),
+    }
 
 
 def _set(text: str) -> tuple[str, Json]:

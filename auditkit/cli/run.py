@@ -109,7 +109,8 @@ def chosen_plan(
         raise PlanError(
             f"plan {name}: target",
             got="none",
-            expected="a folder, a GGUF file, base+adapter, demo:smollm2 or demo:gemma3-270m",
+            expected="a folder, a GGUF file, base+adapter, or one of demo:smollm2, demo:gemma3-270m, "
+            "demo:liar, demo:twin",
             next_step="name it in the plan or with --target",
         )
     return plan

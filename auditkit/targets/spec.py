@@ -9,7 +9,7 @@ from pathlib import Path
 from auditkit.errors import TargetRefused
 from auditkit.targets.embedded import EMBEDDED, embedded_file
 
-_DEMOS = " or ".join(EMBEDDED)
+_DEMOS = f"{', '.join(EMBEDDED)}, demo:liar or demo:twin"
 _KINDS = f"a folder with config.json, a .gguf file, base+adapter, {_DEMOS}"
 
 
