@@ -6,6 +6,7 @@ AuditkitError
 │   ├── UnknownCheck        no installed package registers a check of that id
 │   └── TargetRefused       missing, unreadable, pickled, wanting trust_remote_code, symlinked out …
 ├── PluginError             a check plugin fails to load or breaks the protocol: the run stops
+├── SandboxError            a sandbox could not be started, died, or can't do what it was asked for
 ├── SubjectError            the model could not answer one request; recorded, never fatal
 ├── IdentityChanged         the target's digest after the run is not the one before it
 ├── StoreError              evidence on disk can't be used (another plan's, damaged, disk full)
@@ -60,6 +61,10 @@ class TargetRefused(InvalidInput):
 
 class PluginError(AuditkitError):
     code = "plugin"
+
+
+class SandboxError(AuditkitError):
+    code = "sandbox"
 
 
 class SubjectError(AuditkitError):

@@ -1,0 +1,41 @@
+"""The services of a stage: the security precautions, and the outside that they guard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..journal import Journal
+from ..monitor import Monitor
+from ..outside import Outside
+from . import approval, mailbox, proxy, resolver, sink, vault
+
+
+def start(
+    specs: list[dict[str, Any]], hosts: list[dict[str, Any]], limits: dict[str, Any], journal: Journal
+) -> None:
+    """Start every service of the stage, in the background."""
+    monitors = [spec for spec in specs if spec["kind"] == "monitor"]
+    outside = Outside(
+        {host["name"]: host["address"] for host in hosts},
+        journal,
+        body_bytes=limits["body_bytes"],
+        monitor=Monitor(monitors[0]) if monitors else None,
+        watched=tuple(monitors[0]["channels"]) if monitors else (),
+    )
+    approvals = {
+        spec["name"]: approval.Approval(spec, journal) for spec in specs if spec["kind"] == "approval"
+    }
+    for spec in specs:
+        match spec["kind"]:
+            case "sink":
+                sink.start(spec, [host for host in hosts if host["direct"]], outside)
+            case "vault":
+                vault.start(spec, journal)
+            case "proxy":
+                proxy.start(spec, outside, approvals.get(spec["approval"]), journal)
+            case "approval":
+                approvals[spec["name"]].start()
+            case "resolver":
+                resolver.start(spec, outside, journal)
+            case "mailbox":
+                mailbox.start(spec, outside, journal)

@@ -1,0 +1,95 @@
+"""The hosts outside that can be reached without a proxy: they take whatever they are sent."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+import time
+from typing import Any
+
+from .. import http
+from ..outside import Blocked, Outside
+
+_PIECE_BYTES = 1 << 16
+_QUIET_S = 0.5
+_IDLE_S = 60.0
+_numbers = itertools.count(1)
+
+
+def start(spec: dict[str, Any], hosts: list[dict[str, Any]], outside: Outside) -> None:
+    """Listen on every direct host's address."""
+    for host in hosts:
+        sink = Sink(host["name"], outside)
+        for port in spec["http_ports"]:
+            http.listen(host["address"], port, sink.http)
+        for port in spec["tcp_ports"]:
+            http.listen(host["address"], port, sink.tcp)
+
+
+class Tap:
+    """A connection that remembers what was read from it."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self._client = client
+        self.seen = bytearray()
+
+    def recv(self, n_bytes: int, /) -> bytes:
+        data = self._client.recv(n_bytes)
+        self.seen += data
+        return data
+
+    def sendall(self, data: bytes, /) -> None:
+        self._client.sendall(data)
+
+
+class Sink:
+    """One outside host."""
+
+    def __init__(self, host: str, outside: Outside) -> None:
+        self._host, self._outside = host, outside
+
+    def http(self, client: socket.socket, peer: str) -> None:
+        """One HTTP request; or, where it isn't one, the bytes as they came: those have arrived as well."""
+        tap = Tap(client)
+        try:
+            request, rest = http.read(tap, peer)
+        except (http.BadRequest, OSError):
+            self._bytes(client, bytes(tap.seen))
+            return
+        try:
+            self._outside.deliver(
+                "http", self._host, request.body, method=request.method, path=request.target,
+                headers=request.headers, via="direct",
+            )  # fmt: skip
+            http.send(client, http.say(200, "ok"))
+        except Blocked as error:
+            http.send(client, http.say(403, str(error)))
+        if rest:
+            with contextlib.suppress(Blocked):
+                self._outside.deliver("tcp", self._host, rest, via="direct", connection=0, offset=0)
+
+    def tcp(self, client: socket.socket, peer: str) -> None:
+        """A connection without a protocol."""
+        del peer
+        self._bytes(client, b"")
+
+    def _bytes(self, client: socket.socket, data: bytes) -> None:
+        """Deliver bytes as they come: whoever sends may take his time, and never end."""
+        number, offset, last = next(_numbers), 0, time.monotonic()
+        client.settimeout(_QUIET_S)
+        with contextlib.suppress(Blocked, OSError):
+            while True:
+                try:
+                    more: bytes | None = client.recv(_PIECE_BYTES)
+                except TimeoutError:
+                    more = None
+                if more:
+                    data, last = data + more, time.monotonic()
+                if data and (not more or len(data) >= _PIECE_BYTES):
+                    self._outside.deliver(
+                        "tcp", self._host, data, via="direct", connection=number, offset=offset
+                    )
+                    offset, data = offset + len(data), b""
+                if more == b"" or time.monotonic() - last > _IDLE_S:
+                    return
