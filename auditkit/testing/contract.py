@@ -18,7 +18,7 @@ from auditkit.errors import PluginError
 from auditkit.model import Access, Arm, CheckResult, Observations, Prompt, Row
 from auditkit.plan import Plan, PlannedCheck
 from auditkit.store import Store, jsonl, row_from_json, sample_from_json
-from auditkit.targets import Completion, Score, Steering, Subject
+from auditkit.targets import Completion, Sampling, Score, Steering, Subject
 from auditkit.testing.fakes import require
 
 if TYPE_CHECKING:
@@ -60,11 +60,18 @@ class Watched:
         return self.subject.logprobs(prompts, continuations, steering=steering)
 
     def generate(
-        self, prompts: Sequence[Prompt], *, max_new_tokens: int, steering: Steering | None = None
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_new_tokens: int,
+        steering: Steering | None = None,
+        sampling: Sampling | None = None,
     ) -> list[Completion]:
         """See `Subject.generate`."""
         self._let("generate", Access.TEXT if steering is None else Access.ACTIVATIONS)
-        return self.subject.generate(prompts, max_new_tokens=max_new_tokens, steering=steering)
+        return self.subject.generate(
+            prompts, max_new_tokens=max_new_tokens, steering=steering, sampling=sampling
+        )
 
     def activations(
         self,
