@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditkit.canonical import derive_seed
+from auditkit.canonical import derive_seed, sha256
 from auditkit.checks import Check, Control, configure, parameters, planted_controls
 from auditkit.conclude import TARGET, CheckEvidence, conclude
-from auditkit.engine import observe
+from auditkit.engine import observe, with_digests
 from auditkit.errors import PluginError
 from auditkit.model import Access, Arm, CheckResult, Observations, Prompt, Row
 from auditkit.plan import Plan, PlannedCheck
@@ -198,7 +198,10 @@ class Contract:
         subjects: dict[str, Subject] = {TARGET.name: open_}
         subjects |= {c.name: c.plant(open_) for c in self.controls()}
         return {
-            name: list(self.check.observe(subject, samples, self.observe_seed))
+            name: [
+                with_digests(given, sha256)
+                for given in self.check.observe(subject, samples, self.observe_seed)
+            ]
             for name, subject in subjects.items()
         }
 
