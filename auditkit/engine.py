@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+from auditkit.behaviour.progress import listening
 from auditkit.canonical import derive_seed, digest
 from auditkit.checks import Check, Control, planted_controls, valid_row
 from auditkit.conclude import TARGET, CheckEvidence, lacks_access
@@ -123,14 +124,19 @@ class _Asked:
         done = self._kept(batches)
         subject = cache(lambda: control.plant(target) if control else target)
         so_far = 0
+
+        def told(n: int) -> None:
+            report(Progress(check=check_id, subject=self.info.name, done=so_far + n, total=total))
+
         for number, batch in enumerate(batches):
             if number not in done:
                 began = time.monotonic()  # planting a control counts as part of its first batch
-                done[number] = self._ask(subject, batch)
+                with listening(told):
+                    done[number] = self._ask(subject, batch)
                 took = time.monotonic() - began
                 self.store.append(check_id, self.info.name, number, done[number], took)
             so_far += len(batch)
-            report(Progress(check=check_id, subject=self.info.name, done=so_far, total=total))
+            told(0)
         return [row for number in sorted(done) for row in done[number]]
 
     def _batches(self) -> list[tuple[Sample, ...]]:

@@ -29,11 +29,19 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """A generated text; `truncated` when the token limit ended it."""
+    """A generated text.
+
+    Attributes:
+        text: What was written.
+        n_tokens: How many tokens that is.
+        truncated: Whether the token limit ended it.
+        n_prompt_tokens: Tokens of the prompt, chat template included; 0 where a subject doesn't count.
+    """
 
     text: str
     n_tokens: int
     truncated: bool
+    n_prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from auditkit.canonical import sha256
-from auditkit.errors import SubjectError
+from auditkit.errors import PromptTooLong, SubjectError
 from auditkit.model import Access, Json, Prompt
 from auditkit.targets import Completion, Sampling, Score, Steering, Subject
 from auditkit.targets.batching import TOKEN_BUDGET, batches
@@ -318,11 +318,17 @@ class LocalTarget:
                 sampling=sampling,
             )
         completions = []
-        for row in rows:
+        for read, row in zip(ids, rows, strict=True):
             ended = row[-1] in ends
             n_tokens = len(row) - ended
-            text = self.encoder.text(row[:n_tokens])
-            completions.append(Completion(text=text, n_tokens=n_tokens, truncated=not ended))
+            completions.append(
+                Completion(
+                    text=self.encoder.text(row[:n_tokens]),
+                    n_tokens=n_tokens,
+                    truncated=not ended,
+                    n_prompt_tokens=len(read),
+                )
+            )
         return completions
 
     def _end_tokens(self) -> list[int]:
@@ -349,7 +355,7 @@ class LocalTarget:
     def _fits(self, n_tokens: int) -> None:
         limit = getattr(self._config, "max_position_embeddings", None)
         if limit and n_tokens > limit:
-            raise SubjectError("prompt", got=f"{n_tokens} tokens", expected=f"at most {limit}")
+            raise PromptTooLong("prompt", got=f"{n_tokens} tokens", expected=f"at most {limit}")
 
     def _key(self, kind: str, **parts: Json) -> str:
         if not self._cache:

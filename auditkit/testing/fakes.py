@@ -125,6 +125,7 @@ class FakeSubject:
             text=" ".join(words[:max_new_tokens]),
             n_tokens=min(len(words), max_new_tokens),
             truncated=len(words) > max_new_tokens,
+            n_prompt_tokens=_n_tokens(prompt.text),
         )
 
     def _residual(self, text: str) -> NDArray[np.float64]:
