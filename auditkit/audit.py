@@ -225,7 +225,7 @@ def _finish(order: Order, store: Store, bundle: Bundle, told: Told) -> None:
 
     folder = store.fresh("bundle")
     try:
-        write_contents(folder, bundle)
+        write_contents(folder, bundle, store.kept)
         report = recompute(replace(open_bundle(folder), report=None))
         write_json(folder, "report.json", to_json(report))
         told.stage("Writing and signing the report")

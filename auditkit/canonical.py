@@ -13,7 +13,7 @@ from typing import Any
 import rfc8785
 
 from auditkit.errors import InvalidInput
-from auditkit.model import Json
+from auditkit.model import OMIT_EMPTY, Json
 
 
 def to_json(value: Any) -> Json:
@@ -23,7 +23,8 @@ def to_json(value: Any) -> Json:
         InvalidInput: For a NaN or infinity, and for anything that JSON has no word for.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = [(f.metadata, f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
+        return {name: to_json(v) for about, name, v in fields if OMIT_EMPTY not in about or v}
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, bool | int | str):

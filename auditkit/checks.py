@@ -22,6 +22,7 @@ from auditkit.model import (
     Access,
     Arm,
     Detection,
+    Filed,
     Finding,
     Json,
     Observations,
@@ -116,7 +117,9 @@ class Check(Protocol):
         """Planted subjects: at least one positive and one negative."""
         ...
 
-    def observe(self, subject: Subject, samples: Sequence[Sample], seed: int) -> Iterable[Row]:
+    def observe(
+        self, subject: Subject, samples: Sequence[Sample], seed: int
+    ) -> Iterable[Row | Filed]:
         """Ask the subject; one row a sample. May not know which arm it is looking at."""
         ...
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from auditkit.bundle import Bundle
-from auditkit.bundle.contents import INDEX
+from auditkit.bundle.contents import FILES, INDEX, file_names
 from auditkit.bundle.statement import parse_rfc3339, rfc3339
-from auditkit.canonical import digest, root_digest
+from auditkit.canonical import digest, root_digest, sha256
 from auditkit.errors import PlanError, VerificationError
 from auditkit.model import Json
 from auditkit.plan import LockedPlan, Plan, PlannedCheck, parse
 from auditkit.schemas import join_path
 
 
-def check_evidence(bundle: Bundle, paths: Iterable[str]) -> int:
-    """Every evidence file belongs to a check, and there is a report; how many rows there are.
+def check_evidence(bundle: Bundle, files: Mapping[str, bytes]) -> int:
+    """Every evidence file belongs to a check or a row, and there is a report; how many rows there are.
 
     Raises:
-        VerificationError: ``missing-file`` or ``evidence-unlisted``.
+        VerificationError: ``missing-file``, ``evidence-unlisted`` or ``evidence-file-changed``.
     """
     if bundle.report is None:
         raise VerificationError("missing-file", "report.json", expected="a report")
@@ -29,12 +29,31 @@ def check_evidence(bundle: Bundle, paths: Iterable[str]) -> int:
         if record.subjects
         for name in ("samples", *(observed.subject.name for observed in record.subjects))
     }
-    for path in sorted(paths):
+    known |= _check_files(file_names(bundle), files)
+    for path in sorted(files):
         if path.startswith("evidence/") and path not in known:
             raise VerificationError(
                 "evidence-unlisted", path, got="evidence that no check refers to", expected="none"
             )
     return sum(len(o.rows) for record in bundle.evidence.values() for o in record.subjects)
+
+
+def _check_files(names: Iterable[str], files: Mapping[str, bytes]) -> set[str]:
+    """Paths of the files that rows name, each of which is there and is what its name says."""
+    paths = {f"{FILES}/{name}": name for name in names}
+    for path, name in sorted(paths.items()):
+        if path not in files:
+            raise VerificationError(
+                "missing-file", path, got="no file", expected="what a row names"
+            )
+        if sha256(files[path]) != name:
+            raise VerificationError(
+                "evidence-file-changed",
+                path,
+                got=f"sha256 {sha256(files[path])[:16]}…",
+                expected="that of its name, by which a row names it",
+            )
+    return {*paths}
 
 
 def check_statement(said: Json, borne_out: Json, place: tuple[str, ...] = ()) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
+from auditkit.behaviour.progress import listening
 from auditkit.canonical import derive_seed, digest
 from auditkit.checks import Check, Control, planted_controls, valid_row
 from auditkit.conclude import TARGET, CheckEvidence, lacks_access
 from auditkit.errors import PluginError, StoreError
-from auditkit.model import Arm, Observations, Row, Sample, Status, SubjectInfo
+from auditkit.model import Arm, Filed, Observations, Row, Sample, Status, SubjectInfo
 from auditkit.plan import Plan, configured
 from auditkit.store import Store
 from auditkit.targets import Subject
 
 _NAME = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*")
+MAX_FILES_A_ROW = 20
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,14 +124,19 @@ class _Asked:
         done = self._kept(batches)
         subject = cache(lambda: control.plant(target) if control else target)
         so_far = 0
+
+        def told(n: int) -> None:
+            report(Progress(check=check_id, subject=self.info.name, done=so_far + n, total=total))
+
         for number, batch in enumerate(batches):
             if number not in done:
                 began = time.monotonic()  # planting a control counts as part of its first batch
-                done[number] = self._ask(subject, batch)
+                with listening(told):
+                    done[number] = self._ask(subject, batch)
                 took = time.monotonic() - began
                 self.store.append(check_id, self.info.name, number, done[number], took)
             so_far += len(batch)
-            report(Progress(check=check_id, subject=self.info.name, done=so_far, total=total))
+            told(0)
         return [row for number in sorted(done) for row in done[number]]
 
     def _batches(self) -> list[tuple[Sample, ...]]:
@@ -144,6 +152,8 @@ class _Asked:
             asked = {row.sample_id for row in rows}
             once = len(asked) == len(rows) and asked <= waiting
             if batch and once and all(self._validated(row) == row for row in rows):
+                for name in {name for row in rows for name in row.files.values()}:
+                    self.store.kept(name)
                 continue
             raise StoreError(
                 str(self.store.journal(self.check.about.id, self.info.name)),
@@ -156,18 +166,19 @@ class _Asked:
     def _ask(self, subject: Callable[[], Subject], batch: Sequence[Sample]) -> tuple[Row, ...]:
         seed = derive_seed(self.seed, self.check.about.id, "observe")
         try:
-            rows = list(self.check.observe(subject(), batch, seed))
+            given = list(self.check.observe(subject(), batch, seed))
         except (PluginError, StoreError):
             raise
         except Exception as error:  # whatever it is, these samples stay in the denominator
             reason = _text(f"{type(error).__name__}: {error}")
             return tuple(Row(sample_id=s.id, status=Status.ERROR, reason=reason) for s in batch)
         waiting = {s.id for s in batch}
+        rows = [with_digests(item, self.store.keep) for item in given]
         for row in rows:
             if not isinstance(row, Row) or row.sample_id not in waiting:
                 raise PluginError(
                     f"check {self.check.about.id}: observe",
-                    got=f"a row of {getattr(row, 'sample_id', row)!r}",
+                    got=f"a row of {getattr(row, 'sample_id', row)!r}"[:300],
                     expected="at most one row for each sample it was given",
                 )
             waiting.remove(row.sample_id)
@@ -178,13 +189,41 @@ class _Asked:
             wrong = f"status {row.status!r}"
         elif row.status is not Status.OK:
             reason = _text(str(row.reason or "not stated"))
-            return Row(sample_id=row.sample_id, status=row.status, reason=reason)
+            return replace(row, values={}, reason=reason)
         else:
             wrong = valid_row(self.check.about.row, row)
         if wrong:
             reason = _text(f"invalid row: {wrong}")
-            return Row(sample_id=row.sample_id, status=Status.ERROR, reason=reason)
-        return Row(sample_id=row.sample_id, values=row.values)
+            return replace(row, status=Status.ERROR, values={}, reason=reason)
+        return replace(row, reason="")
+
+
+def with_digests(given: Row | Filed, keep: Callable[[bytes], str]) -> Row:
+    """A row that names what was kept beside it.
+
+    Raises:
+        PluginError: A file has no plain name or no bytes, or a digest was given for a file.
+    """
+    if not isinstance(given, Filed):
+        if isinstance(given, Row) and given.files:
+            raise _no_files(given, "the digests of files alone")
+        return given
+    if given.row.files or not all(isinstance(data, bytes) for data in given.files.values()):
+        raise _no_files(given.row, "something else than bytes")
+    if len(given.files) > MAX_FILES_A_ROW:
+        raise _no_files(given.row, f"{len(given.files)} of them")
+    for name in given.files:
+        if not _FILE_NAME.fullmatch(name):
+            raise _no_files(given.row, f"a file called {name[:100]!r}")
+    return replace(given.row, files={name: keep(data) for name, data in given.files.items()})
+
+
+def _no_files(row: Row, got: str) -> PluginError:
+    return PluginError(
+        f"observe: files of the row of {row.sample_id!r}",
+        got=got,
+        expected=f"`Filed` with the bytes of at most {MAX_FILES_A_ROW}, by plain names",
+    )
 
 
 def _text(text: str) -> str:

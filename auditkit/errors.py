@@ -8,6 +8,7 @@ AuditkitError
 ├── PluginError             a check plugin fails to load or breaks the protocol: the run stops
 ├── SandboxError            a sandbox could not be started, died, or can't do what it was asked for
 ├── SubjectError            the model could not answer one request; recorded, never fatal
+│   └── PromptTooLong       prompt and answer don't fit into the model's context window
 ├── IdentityChanged         the target's digest after the run is not the one before it
 ├── StoreError              evidence on disk can't be used (another plan's, damaged, disk full)
 ├── MissingTool             a library, extra, sandbox or font that this command needs is not here
@@ -69,6 +70,10 @@ class SandboxError(AuditkitError):
 
 class SubjectError(AuditkitError):
     code = "subject"
+
+
+class PromptTooLong(SubjectError):
+    code = "prompt-too-long"
 
 
 class IdentityChanged(AuditkitError):

@@ -11,6 +11,10 @@ from typing import Any, NoReturn
 Json = Any
 """A JSON value: None, bool, int, finite float, str, list or dict with string keys."""
 
+OMIT_EMPTY = "omit_empty"
+"""Metadata of a field that JSON leaves out where it is empty: evidence from before it had the field
+stays byte for byte what it was."""
+
 
 class Access(StrEnum):
     """What an auditor may touch, weakest first."""
@@ -114,12 +118,30 @@ class Row:
         status: What became of it.
         values: The observation, valid against the check's row type; empty unless OK.
         reason: Why it isn't OK.
+        files: From name to SHA-256 of what was kept beside it; `Filed` brings the bytes.
     """
 
     sample_id: str
     status: Status = Status.OK
     values: Mapping[str, Json] = field(default_factory=dict)
     reason: str = ""
+    files: Mapping[str, str] = field(default_factory=dict, metadata={OMIT_EMPTY: True})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """A row as it leaves `observe` where something is to be kept beside it: a log, a screenshot.
+
+    The engine keeps the bytes by their digest, and the row names it. Nothing is judged by them: what
+    counts is in the row's values.
+
+    Attributes:
+        row: Without files.
+        files: From name (letters, digits, dot, underscore, hyphen) to content.
+    """
+
+    row: Row
+    files: Mapping[str, bytes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

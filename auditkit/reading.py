@@ -13,6 +13,10 @@ from auditkit.model import Json
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_TOTAL_BYTES = 1024 * 1024 * 1024
+MAX_ATTACHED_BYTES = 64 * 1024 * 1024
+"""One file beside a row."""
+MAX_ATTACHED_TOTAL_BYTES = 768 * 1024 * 1024
+"""All files beside rows; the rest of a bundle's `MAX_TOTAL_BYTES` is for everything else."""
 MAX_FILES = 20_000
 MAX_DEPTH = 64
 MAX_FOLDERS = 8

@@ -19,6 +19,7 @@ from typing import IO
 from auditkit.canonical import canonical, sha256, to_json
 from auditkit.errors import StoreError
 from auditkit.model import Json, Row, Sample, Status
+from auditkit.reading import MAX_ATTACHED_BYTES, MAX_ATTACHED_TOTAL_BYTES
 
 
 def row_from_json(value: Json) -> Row:
@@ -28,6 +29,7 @@ def row_from_json(value: Json) -> Row:
         status=Status(value["status"]),
         values=value["values"],
         reason=value["reason"],
+        files=value.get("files", {}),
     )
 
 
@@ -95,6 +97,48 @@ class Store:
             temporary.replace(path)
         except OSError as error:
             raise disk_error(path, error) from error
+
+    def keep(self, data: bytes) -> str:
+        """Keep a file that a row is going to name, under its SHA-256; returns that.
+
+        Raises:
+            StoreError: It is larger than a bundle may hold, or the disk is full.
+        """
+        name = sha256(data)
+        if self._kept(name).exists():
+            return name
+        total = len(data) + sum(path.stat().st_size for path in self.folder.glob("files/*"))
+        if len(data) > MAX_ATTACHED_BYTES or total > MAX_ATTACHED_TOTAL_BYTES:
+            raise StoreError(
+                f"a file of {len(data):,} bytes beside a row",
+                got=f"{total:,} bytes of such files",
+                expected=f"at most {MAX_ATTACHED_BYTES:,} each, {MAX_ATTACHED_TOTAL_BYTES:,} together",
+                next_step="plan fewer samples, or shorter ones",
+            )
+        self.write(f"files/{name}", data)
+        return name
+
+    def kept(self, name: str) -> bytes:
+        """A file by its SHA-256.
+
+        Raises:
+            StoreError: It is not there, or not what it was.
+        """
+        try:
+            data = self._kept(name).read_bytes()
+        except OSError as error:
+            raise disk_error(self._kept(name), error) from error
+        if sha256(data) != name:
+            raise StoreError(
+                str(self._kept(name)),
+                got="other bytes than were kept",
+                expected="what its name is the SHA-256 of",
+                next_step="restore the file, or remove the .partial folder and run again",
+            )
+        return data
+
+    def _kept(self, name: str) -> Path:
+        return self.folder / "files" / name
 
     def journal(self, check_id: str, subject: str) -> Path:
         return self.folder / "journal" / check_id / f"{subject}.jsonl"
@@ -172,7 +216,7 @@ def _read_line(line: bytes, where: str) -> tuple[int, tuple[Row, ...]]:
         if claimed != sha256(canonical(value)):
             raise ValueError("its digest does not match")
         batch, rows = value["batch"], tuple(row_from_json(row) for row in value["rows"])
-        texts = [text for row in rows for text in (row.sample_id, row.reason)]
+        texts = [text for row in rows for text in (row.sample_id, row.reason, *row.files.values())]
         if type(batch) is not int or not all(isinstance(text, str) for text in texts):
             raise TypeError("no number of a batch, or no row")
         return batch, rows

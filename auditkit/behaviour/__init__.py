@@ -1,1 +1,7 @@
-"""What a model does when it can act: agents, the sandbox that they act in, and what left it."""
+"""Behaviour over many turns, on Inspect AI: the one place that knows it, and the sandbox that agents act in.
+
+It is imported only when a task is made or run. Light, for checks and controls: `policies` (scripted
+subjects), `extract` (what a row keeps of a log), `runner` (runs a task on a subject), `agent` (tasks from
+plain values), `arrival` (what got out), `sandbox` (stages). The rest is imported by `runner.run_task` when it is
+called.
+"""

@@ -2,6 +2,7 @@
 
 plan.json  identity.json  environment.json  report.json
 evidence/index.json  evidence/<check>/samples.jsonl  evidence/<check>/<subject>.jsonl
+evidence/files/<sha256>  what rows name: logs, for whoever wants to look; nothing is judged by them
 manifest.json         size and SHA-256 of every file above
 statement.dsse.json   signs the manifest, and says who, when and what came out
 report.pdf            signed by the same key; holds statement and report.json as attachments

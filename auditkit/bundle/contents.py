@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from auditkit.schemas import schema_names, validate
 
 EVIDENCE_SCHEMA = "auditkit/evidence/v1"
 INDEX = "evidence/index.json"
+FILES = "evidence/files"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +92,23 @@ def parse_bundle(files: Mapping[str, bytes]) -> Bundle:
     )
 
 
-def write_contents(folder: Path, bundle: Bundle) -> None:
+def file_names(bundle: Bundle) -> set[str]:
+    """Digests of all files that rows name."""
+    observed = (o for record in bundle.evidence.values() for o in record.subjects)
+    return {name for o in observed for row in o.rows for name in row.files.values()}
+
+
+def _no_file(name: str) -> bytes:
+    raise VerificationError("missing-file", f"{FILES}/{name}", expected="what a row names")
+
+
+def write_contents(folder: Path, bundle: Bundle, kept: Callable[[str], bytes] = _no_file) -> None:
     """Write everything but manifest, statement and PDF; ``report.json`` where there is one.
+
+    Args:
+        folder: Where to.
+        bundle: What.
+        kept: From the digest of a file that a row names to its bytes.
 
     Raises:
         InvalidInput: For what JSON can't hold.
@@ -107,6 +123,9 @@ def write_contents(folder: Path, bundle: Bundle) -> None:
     index = {"schema": EVIDENCE_SCHEMA, "checks": [_index_entry(r) for r in records]}
     validate(index, "evidence", INDEX)
     write_json(folder, INDEX, index)
+    for name in sorted(file_names(bundle)):
+        (folder / FILES).mkdir(exist_ok=True)
+        (folder / FILES / name).write_bytes(kept(name))
     if bundle.report is not None:
         write_json(folder, "report.json", bundle.report)
 
@@ -186,6 +205,7 @@ def _rows(files: Mapping[str, bytes], path: str) -> tuple[Row, ...]:
             status=Status(value["status"]),
             values=value["values"],
             reason=value["reason"],
+            files=value.get("files", {}),
         )
         for value in _valid_lines(files, path, "row")
     )

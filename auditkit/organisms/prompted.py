@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from auditkit.errors import SubjectError
 from auditkit.model import Prompt
-from auditkit.targets import Completion, Score, Steering, Subject
+from auditkit.targets import Completion, Sampling, Score, Steering, Subject
 from auditkit.targets.forwarding import Forwarding
 
 if TYPE_CHECKING:
@@ -43,11 +43,19 @@ class Rewritten(Forwarding):
         return self.subject.logprobs([self.rewrite(p) for p in prompts], read, steering=steering)
 
     def generate(
-        self, prompts: Sequence[Prompt], *, max_new_tokens: int, steering: Steering | None = None
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_new_tokens: int,
+        steering: Steering | None = None,
+        sampling: Sampling | None = None,
     ) -> list[Completion]:
         """See `Subject.generate`."""
         return self.subject.generate(
-            [self.rewrite(p) for p in prompts], max_new_tokens=max_new_tokens, steering=steering
+            [self.rewrite(p) for p in prompts],
+            max_new_tokens=max_new_tokens,
+            steering=steering,
+            sampling=sampling,
         )
 
     def activations(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -28,11 +29,19 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """A generated text; `truncated` when the token limit ended it."""
+    """A generated text.
+
+    Attributes:
+        text: What was written.
+        n_tokens: How many tokens that is.
+        truncated: Whether the token limit ended it.
+        n_prompt_tokens: Tokens of the prompt, chat template included; 0 where a subject doesn't count.
+    """
 
     text: str
     n_tokens: int
     truncated: bool
+    n_prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +57,30 @@ class Steering:
     layer: int
     vectors: NDArray[np.float32]
     mode: Literal["add", "ablate"] = "add"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """Drawing each token from what the model thinks likely, in a way that a seed repeats.
+
+    A prompt's completion follows from its text, its seed and these numbers; who shares its batch plays no
+    part, as far as arithmetic in floats allows.
+
+    Attributes:
+        temperature: Above 0. Logits are divided by it.
+        top_p: In (0, 1]: only the most likely tokens that together have this probability are drawn from.
+        seeds: One a prompt, in [0, 2**63).
+    """
+
+    temperature: float
+    top_p: float = 1.0
+    seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature > 0 and 0 < self.top_p <= 1):
+            raise ValueError(f"Sampling: temperature {self.temperature}, top_p {self.top_p}")
+        if not all(0 <= seed < 2**63 for seed in self.seeds):
+            raise ValueError(f"Sampling: seeds {self.seeds}, each must be in [0, 2**63)")
 
 
 class Subject(Protocol):
@@ -77,9 +110,14 @@ class Subject(Protocol):
         ...
 
     def generate(
-        self, prompts: Sequence[Prompt], *, max_new_tokens: int, steering: Steering | None = None
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_new_tokens: int,
+        steering: Steering | None = None,
+        sampling: Sampling | None = None,
     ) -> list[Completion]:
-        """Greedy completions, one a prompt. Steering needs access to activations."""
+        """Completions, one a prompt: greedy without `sampling`. Steering needs access to activations."""
         ...
 
     def activations(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from auditkit.model import Access, Prompt
-from auditkit.targets import Completion, Score, Steering, Subject
+from auditkit.targets import Completion, Sampling, Score, Steering, Subject
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,10 +43,17 @@ class Forwarding:
         return self.subject.logprobs(prompts, continuations, steering=steering)
 
     def generate(
-        self, prompts: Sequence[Prompt], *, max_new_tokens: int, steering: Steering | None = None
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_new_tokens: int,
+        steering: Steering | None = None,
+        sampling: Sampling | None = None,
     ) -> list[Completion]:
         """See `Subject.generate`."""
-        return self.subject.generate(prompts, max_new_tokens=max_new_tokens, steering=steering)
+        return self.subject.generate(
+            prompts, max_new_tokens=max_new_tokens, steering=steering, sampling=sampling
+        )
 
     def activations(
         self,

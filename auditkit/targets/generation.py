@@ -1,4 +1,4 @@
-"""Greedy completions, whatever the generation config beside the weights would like."""
+"""Completions, greedy or drawn by a seed, whatever the generation config beside the weights would like."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from auditkit.targets import Sampling
 from auditkit.targets.batching import pad
+from auditkit.targets.sampling import GumbelNoise
 
 Generate = Callable[[dict[str, Any], Any], Any]
 """From a model's inputs and a generation config to new tokens, [n_rows, n_steps]."""
@@ -19,15 +21,18 @@ def complete(
     ends: Sequence[int],
     max_new_tokens: int,
     generate: Generate | None = None,
+    sampling: Sampling | None = None,
 ) -> list[list[int]]:
-    """The most likely token after each prompt, again and again, until an end token or the limit.
+    """The most likely token after each prompt, or one that is drawn, again and again, until an end
+    token or the limit.
 
     Args:
         model: A causal language model of transformers, in eval mode.
         prompts: Token ids, none empty; one batch.
         ends: Tokens that end a completion.
         max_new_tokens: Where it ends otherwise.
-        generate: Decodes in place of the model's own `generate`.
+        generate: Decodes in place of the model's own `generate`, greedily.
+        sampling: How tokens are drawn, with one seed a prompt; None for the most likely one.
 
     Returns:
         For each prompt the new tokens, the end token included where there is one.
@@ -49,7 +54,14 @@ def complete(
         if generate is not None:
             new = generate(inputs, config)
         else:
-            new = model.generate(**inputs, generation_config=config)[:, tokens.shape[1] :]
+            n_read = tokens.shape[1]
+            drawn = [GumbelNoise(sampling, n_read)] if sampling else []
+            said = model.generate(
+                **inputs,
+                generation_config=config,
+                logits_processor=transformers.LogitsProcessorList(drawn),
+            )
+            new = said[:, n_read:]
     return [_cut(row, ends) for row in new.tolist()]
 
 

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from auditkit.canonical import sha256
-from auditkit.errors import SubjectError
+from auditkit.errors import PromptTooLong, SubjectError
 from auditkit.model import Access, Json, Prompt
-from auditkit.targets import Completion, Score, Steering, Subject
+from auditkit.targets import Completion, Sampling, Score, Steering, Subject
 from auditkit.targets.batching import TOKEN_BUDGET, batches
 from auditkit.targets.prompts import Encoder
+from auditkit.targets.sampling import check_sampling
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -162,18 +163,29 @@ class LocalTarget:
         return scores
 
     def generate(
-        self, prompts: Sequence[Prompt], *, max_new_tokens: int, steering: Steering | None = None
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_new_tokens: int,
+        steering: Steering | None = None,
+        sampling: Sampling | None = None,
     ) -> list[Completion]:
-        """Greedy completions. Nothing of the folder's generation config but its end tokens counts:
-        no sampling, no penalties. A completion's end token is neither in its text nor counted.
+        """Greedy completions, or sampled ones where `sampling` is given. Nothing of the folder's
+        generation config but its end tokens counts: no sampling of its own, no penalties. A
+        completion's end token is neither in its text nor counted.
         """
+        if steering is not None and sampling is not None:
+            raise SubjectError("generate", got="steering and sampling", expected="one of the two")
+        check_sampling(sampling, len(prompts))
         if max_new_tokens < 1:
             raise SubjectError("max_new_tokens", got=str(max_new_tokens), expected="at least 1")
         ids = self._encode(prompts, room=max_new_tokens)
         _one_vector_each(steering, len(ids))
         done: dict[int, Completion] = {}
         for rows in batches([len(x) + max_new_tokens for x in ids], self._token_budget):
-            said = self._complete([ids[i] for i in rows], max_new_tokens, _of(steering, rows))
+            said = self._complete(
+                [ids[i] for i in rows], max_new_tokens, _of(steering, rows), _drawn(sampling, rows)
+            )
             done.update(zip(rows, said, strict=True))
         return [done[i] for i in range(len(ids))]
 
@@ -288,7 +300,11 @@ class LocalTarget:
         return steered_forward(self._wrapped, steering)
 
     def _complete(
-        self, ids: list[list[int]], max_new_tokens: int, steering: Steering | None
+        self,
+        ids: list[list[int]],
+        max_new_tokens: int,
+        steering: Steering | None,
+        sampling: Sampling | None,
     ) -> list[Completion]:
         from auditkit.activations import steered_generate
         from auditkit.targets.generation import complete
@@ -301,13 +317,20 @@ class LocalTarget:
                 ends=ends,
                 max_new_tokens=max_new_tokens,
                 generate=None if steering is None else steered_generate(self._wrapped, steering),
+                sampling=sampling,
             )
         completions = []
-        for row in rows:
+        for read, row in zip(ids, rows, strict=True):
             ended = row[-1] in ends
             n_tokens = len(row) - ended
-            text = self.encoder.text(row[:n_tokens])
-            completions.append(Completion(text=text, n_tokens=n_tokens, truncated=not ended))
+            completions.append(
+                Completion(
+                    text=self.encoder.text(row[:n_tokens]),
+                    n_tokens=n_tokens,
+                    truncated=not ended,
+                    n_prompt_tokens=len(read),
+                )
+            )
         return completions
 
     def _end_tokens(self) -> list[int]:
@@ -334,7 +357,7 @@ class LocalTarget:
     def _fits(self, n_tokens: int) -> None:
         limit = getattr(self._config, "max_position_embeddings", None)
         if limit and n_tokens > limit:
-            raise SubjectError("prompt", got=f"{n_tokens} tokens", expected=f"at most {limit}")
+            raise PromptTooLong("prompt", got=f"{n_tokens} tokens", expected=f"at most {limit}")
 
     def _key(self, kind: str, **parts: Json) -> str:
         if not self._cache:
@@ -377,6 +400,13 @@ def _one_vector_each(steering: Steering | None, n_prompts: int) -> None:
 def _of(steering: Steering | None, rows: slice | list[int]) -> Steering | None:
     """Steering of some of its prompts."""
     return None if steering is None else replace(steering, vectors=steering.vectors[rows])
+
+
+def _drawn(sampling: Sampling | None, rows: list[int]) -> Sampling | None:
+    """Sampling of some of its prompts."""
+    if sampling is None:
+        return None
+    return replace(sampling, seeds=tuple(sampling.seeds[row] for row in rows))
 
 
 def _named(steering: Steering | None) -> Json:

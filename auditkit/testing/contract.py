@@ -10,15 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditkit.canonical import derive_seed
+from auditkit.canonical import derive_seed, sha256
 from auditkit.checks import Check, Control, configure, parameters, planted_controls
 from auditkit.conclude import TARGET, CheckEvidence, conclude
-from auditkit.engine import observe
+from auditkit.engine import observe, with_digests
 from auditkit.errors import PluginError
 from auditkit.model import Access, Arm, CheckResult, Observations, Prompt, Row
 from auditkit.plan import Plan, PlannedCheck
 from auditkit.store import Store, jsonl, row_from_json, sample_from_json
-from auditkit.targets import Completion, Score, Steering, Subject
+from auditkit.targets import Completion, Sampling, Score, Steering, Subject
 from auditkit.testing.fakes import require
 
 if TYPE_CHECKING:
@@ -60,11 +60,18 @@ class Watched:
         return self.subject.logprobs(prompts, continuations, steering=steering)
 
     def generate(
-        self, prompts: Sequence[Prompt], *, max_new_tokens: int, steering: Steering | None = None
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_new_tokens: int,
+        steering: Steering | None = None,
+        sampling: Sampling | None = None,
     ) -> list[Completion]:
         """See `Subject.generate`."""
         self._let("generate", Access.TEXT if steering is None else Access.ACTIVATIONS)
-        return self.subject.generate(prompts, max_new_tokens=max_new_tokens, steering=steering)
+        return self.subject.generate(
+            prompts, max_new_tokens=max_new_tokens, steering=steering, sampling=sampling
+        )
 
     def activations(
         self,
@@ -191,7 +198,10 @@ class Contract:
         subjects: dict[str, Subject] = {TARGET.name: open_}
         subjects |= {c.name: c.plant(open_) for c in self.controls()}
         return {
-            name: list(self.check.observe(subject, samples, self.observe_seed))
+            name: [
+                with_digests(given, sha256)
+                for given in self.check.observe(subject, samples, self.observe_seed)
+            ]
             for name, subject in subjects.items()
         }
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from auditkit.errors import SubjectError
 from auditkit.model import Access, Prompt
-from auditkit.targets import Completion, Score, Steering, Subject
+from auditkit.targets import Completion, Sampling, Score, Steering, Subject
 from auditkit.targets.forwarding import Forwarding
+from auditkit.targets.sampling import check_sampling
 
 ORDER = tuple(Access)
 WORDS = ("yes", "no", "one", "two", "red", "blue", "east", "west", "cat", "dog", "sun", "rain")
@@ -67,11 +68,23 @@ class FakeSubject:
         ]
 
     def generate(
-        self, prompts: Sequence[Prompt], *, max_new_tokens: int, steering: Steering | None = None
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_new_tokens: int,
+        steering: Steering | None = None,
+        sampling: Sampling | None = None,
     ) -> list[Completion]:
-        """See `Subject.generate`. Steering leaves its answers as they are."""
+        """See `Subject.generate`. Steering leaves its answers as they are, and so does sampling where
+        they are scripted by `answer`; drawn words are drawn by the seed as well.
+        """
         require(self.access, Access.TEXT if steering is None else Access.ACTIVATIONS)
-        return [self._completion(p, max_new_tokens) for p in prompts]
+        check_sampling(sampling, len(prompts))
+        seeds = ("",) * len(prompts) if sampling is None else sampling.seeds
+        return [
+            self._completion(p, max_new_tokens, f"{seed}")
+            for p, seed in zip(prompts, seeds, strict=True)
+        ]
 
     def activations(
         self,
@@ -102,16 +115,17 @@ class FakeSubject:
             return self.logprob(prompt, continuation)
         return hashed_logprob(prompt, continuation, seed=self.seed)
 
-    def _completion(self, prompt: Prompt, max_new_tokens: int) -> Completion:
+    def _completion(self, prompt: Prompt, max_new_tokens: int, drawn_by: str) -> Completion:
         if self.answer is not None:
             words = self.answer(prompt).split()
         else:
-            drawn = np.random.default_rng(_number(f"{self.seed}\n{prompt}"))
+            drawn = np.random.default_rng(_number(f"{self.seed}\n{prompt}{drawn_by}"))
             words = [str(w) for w in drawn.choice(WORDS, size=6)]
         return Completion(
             text=" ".join(words[:max_new_tokens]),
             n_tokens=min(len(words), max_new_tokens),
             truncated=len(words) > max_new_tokens,
+            n_prompt_tokens=_n_tokens(prompt.text),
         )
 
     def _residual(self, text: str) -> NDArray[np.float64]:
@@ -155,6 +169,7 @@ class Muted(Forwarding):
         *,
         max_new_tokens: int,
         steering: Steering | None = None,  # noqa: ARG002 - the protocol's name
+        sampling: Sampling | None = None,  # noqa: ARG002 - the protocol's name
     ) -> list[Completion]:
         """Empty texts, or texts cut off before their first word."""
         self._speak()

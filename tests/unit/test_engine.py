@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from auditkit.behaviour.progress import tell
 from auditkit.canonical import canonical, sha256
 from auditkit.checks import Control, check
 from auditkit.engine import Progress, complete, observe
@@ -425,3 +426,27 @@ def test_a_kill_loses_at_most_the_batch_under_way(
     target = Counting(scripted(-4))
     assert asked(tmp_path, target)[0].statuses() == {"ok": 12}
     assert len(target.asked) == 4
+
+
+@check(id="toy.slow", version=1, needs=Access.LOGPROBS, title="Toy", claim="As well.",
+       row=NumberRow, batch=6)  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class Slow(Toy):
+    """Says how far it is while it asks."""
+
+    def observe(self, subject: Subject, samples: Sequence[Sample], seed: int) -> Iterator[Row]:
+        for number, row in enumerate(super().observe(subject, samples, seed), start=1):
+            tell(number)
+            yield row
+
+
+def test_what_a_batch_tells_of_itself_is_heard_as_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, Slow)
+    steps: list[Progress] = []
+    observe(plan("toy.slow"), scripted(-4), Store(tmp_path), steps.append)
+    done = [s.done for s in steps if s.subject == "target"]
+    assert done == [1, 2, 3, 4, 5, 6, 6, 7, 8, 9, 10, 11, 12, 12]
+    tell(99)  # nobody listens
+    assert len(steps) == 3 * len(done)

@@ -10,7 +10,7 @@ import numpy as np
 
 from auditkit.errors import SubjectError
 from auditkit.model import Prompt
-from auditkit.targets import Completion, Score, Steering, Subject
+from auditkit.targets import Completion, Sampling, Score, Steering, Subject
 from auditkit.targets.forwarding import Forwarding
 
 if TYPE_CHECKING:
@@ -100,11 +100,18 @@ class Planted(Forwarding):
         return result
 
     def generate(
-        self, prompts: Sequence[Prompt], *, max_new_tokens: int, steering: Steering | None = None
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_new_tokens: int,
+        steering: Steering | None = None,
+        sampling: Sampling | None = None,
     ) -> list[Completion]:
         """The target's own, or a true or false answer where the steering pushes there."""
         if steering is None:
-            return self.subject.generate(prompts, max_new_tokens=max_new_tokens)
+            return self.subject.generate(prompts, max_new_tokens=max_new_tokens, sampling=sampling)
+        if sampling is not None:
+            raise SubjectError("planted truth", got="steering and sampling", expected="one of them")
         unique = list(dict.fromkeys(prompts))
         said = self.subject.generate(unique, max_new_tokens=max_new_tokens)
         plain = dict(zip(unique, said, strict=True))
