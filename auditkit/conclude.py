@@ -22,6 +22,7 @@ from auditkit.model import (
     GateResult,
     Observations,
     Outcome,
+    PartResult,
     Status,
     SubjectInfo,
     SubjectResult,
@@ -114,9 +115,11 @@ class _Judge:
             self._subject(o, gated, level)
             for o, gated in zip(self._evidence.subjects, self._gates, strict=True)
         ]
+        parts = _parts(subjects, self._evidence.check.about.holds_when)
         return CheckResult(
             check=self._evidence.check.about.id,
-            verdict=self._verdict(subjects),
+            verdict=self._verdict(subjects, parts),
+            parts=parts,
             level=level,
             power=_detected_share(subjects, Arm.POSITIVE_CONTROL, level),
             false_positive_rate=_detected_share(subjects, Arm.NEGATIVE_CONTROL, level),
@@ -133,12 +136,12 @@ class _Judge:
             subject=observed.subject, statuses=observed.statuses(), gate=gated, finding=finding
         )
 
-    def _verdict(self, subjects: Sequence[SubjectResult]) -> Verdict:
+    def _verdict(self, subjects: Sequence[SubjectResult], parts: Sequence[PartResult]) -> Verdict:
         rules: tuple[Callable[[Sequence[SubjectResult]], Verdict | None], ...] = (
             _gates_passed,
             lambda s: _enough_usable(s, self._plan.max_unusable),
             _controls_there,
-            _controls_right,
+            lambda s: _of_parts(s, parts) if parts else _controls_right(s),
         )
         for rule in rules:
             verdict = rule(subjects)
@@ -180,6 +183,8 @@ def _judged(check: Check, observed: Observations, level: float, seed: int) -> Fi
             got=f"a score called {finding.score!r}",
             expected=f"one of its estimates ({', '.join(finding.estimates) or 'it has none'})",
         )
+    if finding.parts:
+        _check_parts(check, finding)
     decided = finding.detection is not Detection.UNDETERMINED
     if decided and not any(e.level >= level - 1e-9 for e in finding.estimates.values()):
         raise PluginError(
@@ -188,6 +193,80 @@ def _judged(check: Check, observed: Observations, level: float, seed: int) -> Fi
             expected=f"an estimate at confidence level {level:g} or above",
         )
     return finding
+
+
+def _check_parts(check: Check, finding: Finding) -> None:
+    """A finding may not say of the whole what none of its parts says."""
+    found = [part.detection for part in finding.parts]
+    if Detection.DETECTED in found:
+        whole = Detection.DETECTED
+    else:
+        clear = all(d is Detection.NOT_DETECTED for d in found)
+        whole = Detection.NOT_DETECTED if clear else Detection.UNDETERMINED
+    names = [part.name for part in finding.parts]
+    if finding.detection is not whole or len(set(names)) < len(names):
+        raise PluginError(
+            f"check {check.about.id}: judge",
+            got=f"{finding.detection} with parts {', '.join(f'{p.name}: {p.detection}' for p in finding.parts)}",
+            expected=f"{whole}, and every part once",
+        )
+
+
+def _parts(subjects: Sequence[SubjectResult], holds_when: Detection) -> tuple[PartResult, ...]:
+    """A verdict on each part that some subject has, by the same part of the controls.
+
+    One that a subject lacks is undecided: whoever has no evidence of a level isn't cleared of it.
+    """
+    findings = [s.finding for s in subjects if s.finding]
+    titles = {part.name: part.title for f in findings for part in f.parts}
+    results = []
+    for name, title in titles.items():
+        alone = [replace(s, finding=_part_of(s.finding, name)) for s in subjects]
+        wrong = _controls_right(alone)
+        verdict = _on_target(alone, holds_when) if wrong is None else wrong
+        results.append(PartResult(name=name, title=title, verdict=verdict))
+    return tuple(results)
+
+
+def _part_of(finding: Finding | None, name: str) -> Finding | None:
+    """One part as a finding of its own; None where it isn't there."""
+    for part in finding.parts if finding else ():
+        if part.name == name:
+            return Finding(
+                detection=part.detection,
+                reason=f"part_{part.detection}",
+                explanation=part.explanation,
+                estimates=part.estimates,
+            )
+    return None
+
+
+def _of_parts(subjects: Sequence[SubjectResult], parts: Sequence[PartResult]) -> Verdict | None:
+    """FAILED where a part failed, by controls that were right there; no pass unless every part passes."""
+    said = {o: [p for p in parts if p.verdict.outcome is o] for o in Outcome}
+    target = next(s.finding for s in subjects if s.subject.arm is Arm.TARGET)
+    if target is None:
+        return _controls_right(subjects)
+    open_ = said[Outcome.INCONCLUSIVE]
+    undecided = f" Undecided: {_listed(open_)}." if open_ else ""
+    if failed := said[Outcome.FAILED]:
+        return Verdict(
+            outcome=Outcome.FAILED,
+            reason=target.reason,
+            explanation=f"{target.explanation} Failed: {', '.join(p.title for p in failed)}.{undecided}",
+        )
+    if open_:
+        first = open_[0].verdict
+        return Verdict(
+            outcome=Outcome.INCONCLUSIVE,
+            reason=first.reason if first.reason != "part_undetermined" else target.reason,
+            explanation=f"{target.explanation}{undecided}",
+        )
+    return None
+
+
+def _listed(parts: Sequence[PartResult]) -> str:
+    return "; ".join(f"{p.title} ({p.verdict.explanation.rstrip('.')})" for p in parts)
 
 
 def _not_asked(evidence: CheckEvidence, level: float) -> CheckResult:

@@ -189,13 +189,15 @@ class Figure:
     """A figure as data; the report draws it, one panel a subject where titles agree.
 
     Attributes:
-        kind: ``lines`` (y over a numeric x), ``intervals`` (one mark with whiskers per label) or
-            ``histogram`` (``x`` are bin edges, one more than the counts ``y``).
+        kind: ``lines`` (y over a numeric x), ``intervals`` (one mark with whiskers per label),
+            ``histogram`` (``x`` are bin edges, one more than the counts ``y``) or ``matrix`` (a row of
+            cells a series, with shares ``y`` in 0 … 1 at the columns ``x`` = 0, 1, 2 …).
         title: What it shows; figures of one check with equal titles become panels of one figure.
         x_label: Axis label with unit.
         y_label: Axis label with unit.
         series: The data.
-        labels: For ``intervals``: the label of each mark, in the order of x = 0, 1, 2 …
+        labels: For ``intervals`` the label of each mark, for ``matrix`` of each column, in the order of
+            x = 0, 1, 2 …
         reference: A value to draw a line at (a threshold, chance), or None.
         reference_label: What that line is.
         alt: What a reader who can't see it should know.
@@ -213,6 +215,28 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What `judge` makes of one part of a subject's evidence: a level, a topic, a domain.
+
+    A part is decided against the same part of the controls, so that one which was broken can't hide behind
+    others that were not.
+
+    Attributes:
+        name: In kebab case; the same in every subject.
+        title: For a reader.
+        detection: As in `Finding`, of this part alone.
+        explanation: In a sentence.
+        estimates: Every number behind it, by name.
+    """
+
+    name: str
+    title: str
+    detection: Detection
+    explanation: str
+    estimates: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What `judge` makes of one subject's evidence.
 
@@ -225,6 +249,8 @@ class Finding:
         missed: The smallest rate or effect that this evidence could have seen, in a sentence.
         figures: For the report.
         telling: Ids of a few samples that show best what was detected; the report prints their turns.
+        parts: Where the evidence has parts that are decided each by itself; then `detection` says what is there
+            in some part.
     """
 
     detection: Detection
@@ -235,6 +261,7 @@ class Finding:
     missed: str = ""
     figures: tuple[Figure, ...] = ()
     telling: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = field(default=(), metadata={OMIT_EMPTY: True})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,6 +343,15 @@ class SubjectResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartResult:
+    """The verdict on one part of a check, by its own controls."""
+
+    name: str
+    title: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
     """A check's verdict and everything that the report says about it.
 
@@ -326,6 +362,7 @@ class CheckResult:
         power: Share of positive controls that were detected, or None where none ran.
         false_positive_rate: Share of negative controls that were detected, or None.
         subjects: Target first, then controls.
+        parts: Verdicts on the parts, where the check has some.
     """
 
     check: str
@@ -334,6 +371,7 @@ class CheckResult:
     power: Estimate | None = None
     false_positive_rate: Estimate | None = None
     subjects: Sequence[SubjectResult] = ()
+    parts: Sequence[PartResult] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -212,6 +212,7 @@ def _check(evidence: CheckEvidence, result: CheckResult, seed: int) -> dict[str,
         "power": result.power,
         "false_positive_rate": result.false_positive_rate,
         "subjects": result.subjects,
+        **({"parts": result.parts} if result.parts else {}),
         "telling": _telling(evidence, result),
         "samples": _random(evidence, seed),
     }

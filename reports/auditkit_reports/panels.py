@@ -1,6 +1,6 @@
 """One row of panels as SVG: the same axes, each subject's data on them.
 
-Drawn by hand rather than by a plotting library: three kinds of figure need little, and a page that
+Drawn by hand rather than by a plotting library: four kinds of figure need little, and a page that
 a regulator reads in ten seconds needs its labels where its lines are.
 """
 
@@ -88,8 +88,8 @@ def draw_row(
     shared = kind != "intervals" or same_labels(everyone)
     free = WIDTH - GAP * (columns - 1) - (left + right if shared else (left + right) * columns)
     width = free / columns if columns > 1 else min(free, 460.0)
-    height = ROW_HEIGHT * max(len(f["labels"]) for f in figures) if kind == "intervals" else 0
-    keyed = kind != "lines" and max(len(f["series"]) for f in figures) > 1
+    height = ROW_HEIGHT * max(_n_rows(f) for f in figures)
+    keyed = kind in ("intervals", "histogram") and max(len(f["series"]) for f in figures) > 1
     parts, top, cursor = [], 52.0 if keyed else 40.0, 0.0
     for number, panel in enumerate(panels):
         first, last = number == 0 or not shared, number == len(panels) - 1 or not shared
@@ -106,11 +106,21 @@ def draw_row(
     )
 
 
+def _n_rows(figure: Json) -> int:
+    """Rows of a figure whose height depends on its data; 0 for one with a height of its own."""
+    return {"intervals": len(figure["labels"]), "matrix": len(figure["series"])}.get(
+        figure["kind"], 0
+    )
+
+
 def _margins(figures: Sequence[Json]) -> tuple[float, float]:
     """Room left of the first plot and right of the last one."""
     if figures[0]["kind"] == "intervals":
         longest = max((text_width(n, axes.SMALL) for f in figures for n in f["labels"]), default=0)
         return min(longest, 150.0) + 12, 8.0
+    if figures[0]["kind"] == "matrix":
+        rows = [s["name"] for f in figures for s in f["series"]]
+        return min(max((text_width(n, axes.SMALL) for n in rows), default=0), 150.0) + 12, 8.0
     named = [n for f in figures for n in _end_names(f)] if figures[0]["kind"] == "lines" else []
     longest = max((text_width(n, axes.SMALL) for n in named), default=0)
     return 40.0, min(longest, 96.0) + 12 if named else 8.0
@@ -135,6 +145,13 @@ def _scales(
         count = max(len(f["labels"]) for f in figures)
         vertical = axes.Scale(low=-0.5, high=max(count, 1) - 0.5, start=down[0], end=down[1])
         return axes.Scale(low=low, high=high, start=across[0], end=across[1]), vertical
+    if kind == "matrix":
+        columns = max(len(f["labels"]) for f in figures)
+        rows = max(_n_rows(f) for f in figures)
+        return (
+            axes.Scale(low=-0.5, high=max(columns, 1) - 0.5, start=across[0], end=across[1]),
+            axes.Scale(low=-0.5, high=max(rows, 1) - 0.5, start=down[0], end=down[1]),
+        )
     if kind == "histogram":
         x, y_range = [*x, *references], axes.limits(y, zero=True)
     else:
@@ -148,7 +165,8 @@ def _heading(panel: Panel, frame: _Frame) -> list[str]:
     heading = axes.wrap(panel.heading, frame.right - frame.left, 10.5, lines=1)[0]
     look = {"fill": axes.INK, "font_size": "10.5", "font_weight": "600"}
     parts = [axes.text(frame.left, 11, heading, **look)]
-    label = panel.figure["y_label"] if panel.figure["kind"] != "intervals" else ""
+    kind = panel.figure["kind"]
+    label = panel.figure["y_label"] if kind != "intervals" else ""
     if frame.first and label:
         room = frame.right - frame.left + 34
         parts += axes.lines(frame.left - 34, 25, axes.wrap(label, room, axes.SMALL, lines=1))
@@ -159,6 +177,8 @@ def _axis_labels(figure: Json, frame: _Frame) -> list[str]:
     """Grid, tick labels and the label of the horizontal axis."""
     parts = []
     width = frame.right - frame.left
+    if figure["kind"] == "matrix":
+        return _columns(figure, frame)
     for value in frame.x.ticks(5 if width > 260 else 3):
         place = frame.x(value)
         if figure["kind"] == "intervals":
@@ -175,6 +195,18 @@ def _axis_labels(figure: Json, frame: _Frame) -> list[str]:
     parts += axes.lines(middle, frame.bottom + 27, axes.wrap(label, width + 16, 9), "middle")
     parts.append(axes.line(frame.left, frame.bottom, frame.right, frame.bottom, stroke=axes.RULE))
     return parts
+
+
+def _columns(figure: Json, frame: _Frame) -> list[str]:
+    """Names below a matrix's columns, and what they are."""
+    width = (frame.right - frame.left) / max(len(figure["labels"]), 1)
+    parts = []
+    for place, name in enumerate(figure["labels"]):
+        words = axes.wrap(name, width, axes.SMALL, lines=1)[0]
+        parts.append(axes.text(frame.x(place), frame.bottom + 13, words, "middle"))
+    middle = (frame.left + frame.right) / 2
+    label = axes.wrap(figure["x_label"], frame.right - frame.left + 16, axes.SMALL)
+    return parts + axes.lines(middle, frame.bottom + 27, label, "middle")
 
 
 _DASHES = {"stroke": axes.INK, "stroke_dasharray": "4 3", "stroke_width": "1"}
@@ -274,6 +306,28 @@ def _histogram(figure: Json, frame: _Frame) -> list[str]:
     return parts + (_key(figure, frame) if len(figure["series"]) > 1 and frame.first else [])
 
 
+def _matrix(figure: Json, frame: _Frame) -> list[str]:
+    """A cell a value, the darker the larger, with its share in per cent."""
+    parts = []
+    half_x, half_y = abs(frame.x(0.5) - frame.x(0)) - 1, abs(frame.y(0.5) - frame.y(0)) - 1
+    for row, series in enumerate(figure["series"]):
+        y = frame.y(row)
+        if frame.first:
+            words = axes.wrap(series["name"], 150.0, axes.SMALL, lines=1)[0]
+            parts.append(axes.text(frame.left - 8, y + 3, words, "end", fill=axes.INK))
+        for place, value in zip(series["x"], series["y"], strict=False):
+            x = frame.x(place)
+            corners = [(x - half_x, y - half_y), (x + half_x, y - half_y)]
+            corners += [(x + half_x, y + half_y), (x - half_x, y + half_y)]
+            shade = min(max(value, 0.0), 1.0)
+            parts.append(
+                axes.area(corners, fill=axes.ACCENT, fill_opacity=f"{0.06 + 0.84 * shade:.2f}")
+            )
+            ink = "#ffffff" if shade > 0.5 else axes.INK
+            parts.append(axes.text(x, y + 3, f"{value * 100:.0f}", "middle", fill=ink))
+    return parts
+
+
 def _key(figure: Json, frame: _Frame) -> list[str]:
     """Which mark is which series, in one line above the plot."""
     parts, x = [], frame.left
@@ -294,4 +348,5 @@ _DRAWERS: Mapping[str, Callable[[Any, _Frame], list[str]]] = {
     "lines": _lines,
     "intervals": _intervals,
     "histogram": _histogram,
+    "matrix": _matrix,
 }

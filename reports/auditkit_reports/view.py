@@ -41,6 +41,7 @@ def check_view(check: Json) -> dict[str, Any]:
     targets = [s for s in subjects if s["subject"]["arm"] == "target"]
     controls = [s for s in subjects if s["subject"]["arm"] != "target"]
     return {
+        "parts": [],
         **check,
         "targets": targets,
         "controls": controls,

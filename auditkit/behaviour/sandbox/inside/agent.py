@@ -170,7 +170,9 @@ class Shell:
         outcome.code, outcome.forged = status.code, status.forged
         if program.code is not None or program.error is not None or pump.timed_out or pump.flooded:
             # `exit`, a crash, or a stop: what comes next finds another shell.
-            outcome.code = program.code if status.code is None or not status.repeated else status.code
+            outcome.code = (
+                program.code if status.code is None or not status.repeated else status.code
+            )
             outcome.error, outcome.text = program.error, program.text
             program.kill()
             program.told.close()

@@ -32,7 +32,9 @@ class Monitor:
     def __init__(self, rules: dict[str, Any]) -> None:
         self._rules = rules
         self._host_bytes: Counter[str] = Counter()
-        self._sizes: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=rules["similar_within"]))
+        self._sizes: dict[str, deque[int]] = defaultdict(
+            lambda: deque(maxlen=rules["similar_within"])
+        )
         self.alarmed = False
 
     @property

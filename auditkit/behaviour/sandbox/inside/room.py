@@ -66,7 +66,11 @@ class Room:
         for path in stage["masked"]:  # what of /usr would show the agent its auditor
             command += ["--size", "4096", "--tmpfs", path, "--remount-ro", path]
         command += ["--proc", "/proc"]
-        for name in ("cmdline", "keys", "key-users"):  # what the kernel was booted with, and others' keys
+        for name in (
+            "cmdline",
+            "keys",
+            "key-users",
+        ):  # what the kernel was booted with, and others' keys
             if os.path.exists(f"/proc/{name}"):
                 command += ["--ro-bind", f"{ROOT}/etc/.none", f"/proc/{name}"]
         command += ["--dev", "/dev", "--size", str(limits["disk_bytes"] // 4), "--perms", "1777"]

@@ -83,7 +83,10 @@ class Supervisor:
             return {}
         if request["op"] in ("read", "write"):
             return self._file(request)
-        bounds = {"timeout_s": request["timeout_s"], "limit_bytes": self._stage["limits"]["output_bytes"]}
+        bounds = {
+            "timeout_s": request["timeout_s"],
+            "limit_bytes": self._stage["limits"]["output_bytes"],
+        }
         self._watch.mark()
         if request["op"] == "shell":
             command: Any = request["command"]

@@ -15,7 +15,13 @@ from ..outside import Blocked, Outside
 from .approval import Approval
 
 _MINUTE_S = 60.0
-_STATUS = {"approval_missing": 407, "too_large": 413, "too_much": 429, "too_fast": 429, "no_such_host": 502}
+_STATUS = {
+    "approval_missing": 407,
+    "too_large": 413,
+    "too_much": 429,
+    "too_fast": 429,
+    "no_such_host": 502,
+}
 
 
 def start(

@@ -60,7 +60,9 @@ class Resolver:
         if self._spec["max_lookups"] is not None and self._n_outside >= self._spec["max_lookups"]:
             return _REFUSED, None, False
         try:
-            self._outside.deliver("dns", zones[0], name.encode("latin-1"), via=self._spec["name"], type=kind)
+            self._outside.deliver(
+                "dns", zones[0], name.encode("latin-1"), via=self._spec["name"], type=kind
+            )
         except Blocked:
             return _REFUSED, None, False
         self._n_outside += 1
