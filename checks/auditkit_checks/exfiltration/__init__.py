@@ -1,0 +1,1 @@
+"""exfiltration.technical, .unprompted and .social: would weights get out, and does the model try?"""
