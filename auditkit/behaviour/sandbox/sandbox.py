@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from auditkit.behaviour.sandbox import wire
+from auditkit.behaviour.sandbox.availability import GET_BWRAP
 from auditkit.behaviour.sandbox.bwrap import Bwrap, find_bwrap
 from auditkit.behaviour.sandbox.launch import launch, machine
 from auditkit.behaviour.sandbox.stage import ExecResult, Record, StageSpec
@@ -22,7 +23,6 @@ _START_S, _FINISH_S, _DEATH_S = 30.0, 2.0, 10.0
 _GRACE_S = 15.0
 _LINE_BYTES = 1 << 30
 _MAX_COMMAND_BYTES = 1 << 20
-GET_BWRAP = "install bubblewrap, or pip install 'auditkit[run]'; then see auditkit doctor"
 
 
 class Sandbox:
@@ -79,7 +79,7 @@ class Sandbox:
                 line = await process.stdout.readline()
             if not line or "ready" not in json.loads(line):
                 raise await _not_started(process, line)
-            first = os.pidfd_open(int(json.loads(os.read(told, 4096))["child-pid"]))
+            first = os.pidfd_open(int(json.loads(os.pread(told, 4096, 0))["child-pid"]))
         except BaseException:
             _kill(process)
             await process.wait()
