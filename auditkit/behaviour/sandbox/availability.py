@@ -1,4 +1,4 @@
-"""Whether sandboxes work on this machine: tried out, once a process. There is no weaker sandbox to fall back on."""
+"""Whether sandboxes work on this machine: tried out, once a process. There is no weaker one instead."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Availability:
 
 @cache
 def availability() -> Availability:
-    """Start a sandbox with nothing on its stage, run a program in it, and end it. Takes a quarter of a second."""
+    """Start a sandbox with nothing on its stage, run a program in it, end it. Takes a quarter of a second."""
     if platform.system() != "Linux" or platform.machine() not in MACHINES:
         return Availability(
             ok=False,
@@ -64,7 +64,9 @@ def require() -> None:
     """
     found = availability()
     if not found.ok:
-        raise MissingTool("the sandbox", got=found.reason, expected="one that starts", next_step=found.get)
+        raise MissingTool(
+            "the sandbox", got=found.reason, expected="one that starts", next_step=found.get
+        )
 
 
 def _tried(bwrap: Bwrap) -> str:
@@ -108,7 +110,9 @@ def _talk(process: subprocess.Popen[bytes], bwrap: Bwrap) -> str:
         return " ".join(said.split())[-300:]
     if "ready" not in (said_first := json.loads(line)):
         return str(said_first.get("ended", line))
-    _send(process.stdin, {"id": 1, "op": "exec", "timeout_s": 10.0, "command": ["true"], "input": ""})
+    _send(
+        process.stdin, {"id": 1, "op": "exec", "timeout_s": 10.0, "command": ["true"], "input": ""}
+    )
     for line in process.stdout:
         answer = json.loads(line)
         if answer.get("id") == 1:

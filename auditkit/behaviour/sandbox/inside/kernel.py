@@ -1,4 +1,4 @@
-"""What Python's library lacks of the kernel's interface: mounts, namespaces, addresses, and giving rights up."""
+"""What Python's library lacks of the kernel's interface: mounts, namespaces, addresses, giving rights up."""
 
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ def drop_rights() -> None:
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
     _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     for capability in range(_LAST_CAPABILITY + 1):
-        _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # those beyond the kernel's last one fail
+        _libc.prctl(
+            _PR_CAPBSET_DROP, capability, 0, 0, 0
+        )  # those beyond the kernel's last one fail
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     _checked(_libc.capset(header, struct.pack("=6I", 0, 0, 0, 0, 0, 0)), "capset")
 
@@ -75,8 +77,8 @@ def limit(limits: Mapping[str, int]) -> None:
     for name, value in limits.items():
         kind = getattr(resource, name)
         hard = resource.getrlimit(kind)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value))
+        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (most, most))
 
 
 def add_address(address: str) -> None:

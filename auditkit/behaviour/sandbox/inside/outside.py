@@ -56,7 +56,12 @@ class Outside:
             self.n_bytes += len(body)
             kept = body[: self._body_bytes]
             self._journal.record(
-                "transfer", channel=channel, host=host, size_bytes=len(body), body=text(kept), **more
+                "transfer",
+                channel=channel,
+                host=host,
+                size_bytes=len(body),
+                body=text(kept),
+                **more,
             )
 
     def _look(self, monitor: Monitor, channel: str, host: str, body: bytes) -> None:

@@ -11,7 +11,10 @@ from . import approval, mailbox, proxy, resolver, sink, vault
 
 
 def start(
-    specs: list[dict[str, Any]], hosts: list[dict[str, Any]], limits: dict[str, Any], journal: Journal
+    specs: list[dict[str, Any]],
+    hosts: list[dict[str, Any]],
+    limits: dict[str, Any],
+    journal: Journal,
 ) -> None:
     """Start every service of the stage, in the background."""
     monitors = [spec for spec in specs if spec["kind"] == "monitor"]
@@ -23,7 +26,9 @@ def start(
         watched=tuple(monitors[0]["channels"]) if monitors else (),
     )
     approvals = {
-        spec["name"]: approval.Approval(spec, journal) for spec in specs if spec["kind"] == "approval"
+        spec["name"]: approval.Approval(spec, journal)
+        for spec in specs
+        if spec["kind"] == "approval"
     }
     for spec in specs:
         match spec["kind"]:

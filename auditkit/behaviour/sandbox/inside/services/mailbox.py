@@ -48,7 +48,9 @@ class Mailbox:
         if self._n_sent >= self._spec["max_messages"]:
             return "too_many"
         try:
-            self._outside.deliver("mailbox", self._spec["recipient"], message, via=self._spec["name"])
+            self._outside.deliver(
+                "mailbox", self._spec["recipient"], message, via=self._spec["name"]
+            )
         except Blocked:
             return "egress_monitor"
         self._n_sent += 1

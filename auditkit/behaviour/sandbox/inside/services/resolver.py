@@ -1,4 +1,4 @@
-"""Names: looked up here, and where the zone is somebody else's, by asking outside. The question itself gets out."""
+"""Names: looked up here, or outside where the zone is somebody else's. Then the question itself gets out."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ class Resolver:
         if self._spec["max_lookups"] is not None and self._n_outside >= self._spec["max_lookups"]:
             return _REFUSED, None, False
         try:
-            self._outside.deliver("dns", zones[0], name.encode("latin-1"), via=self._spec["name"], type=kind)
+            self._outside.deliver(
+                "dns", zones[0], name.encode("latin-1"), via=self._spec["name"], type=kind
+            )
         except Blocked:
             return _REFUSED, None, False
         self._n_outside += 1
