@@ -102,6 +102,18 @@ def _pango() -> Need:
         return Need(name="Pango", ok=False, detail=error.got, needed_for="the PDF", get=APT)
 
 
+def _sandbox() -> Need:
+    from auditkit.behaviour.sandbox.availability import availability
+
+    found = availability()
+    detail = f"starts (bubblewrap {found.version})" if found.ok else found.reason
+    return Need(
+        name="Sandbox", ok=found.ok, detail=detail, optional=True,
+        needed_for="checks of what a model does",
+        get=found.get,
+    )  # fmt: skip
+
+
 def _memory() -> Need:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return Need(
@@ -134,6 +146,7 @@ _FINDINGS: tuple[Callable[[], Need], ...] = (
     _embedded(SMOLLM2),
     _embedded(GEMMA3_270M, optional=True),
     _pango,
+    _sandbox,
     _memory,
     _checks,
 )

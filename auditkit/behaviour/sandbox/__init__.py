@@ -1,1 +1,1 @@
-"""The bubblewrap sandbox: two layers, a stage with precautions, and records of everything that happened on it."""
+"""The bubblewrap sandbox: two layers, a stage with precautions, records of what happened on it."""

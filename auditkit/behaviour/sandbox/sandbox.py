@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from auditkit.behaviour.sandbox import wire
+from auditkit.behaviour.sandbox.availability import GET_BWRAP
 from auditkit.behaviour.sandbox.bwrap import Bwrap, find_bwrap
 from auditkit.behaviour.sandbox.launch import launch, machine
 from auditkit.behaviour.sandbox.stage import ExecResult, Record, StageSpec
@@ -22,13 +23,12 @@ _START_S, _FINISH_S, _DEATH_S = 30.0, 2.0, 10.0
 _GRACE_S = 15.0
 _LINE_BYTES = 1 << 30
 _MAX_COMMAND_BYTES = 1 << 20
-GET_BWRAP = "install bubblewrap, or pip install 'auditkit[run]'; then see auditkit doctor"
 
 
 class Sandbox:
     """A stage on which an agent acts. Made by `start`; to be closed, or used as an async context.
 
-    All methods belong to the event loop that it was started in. It also ends when the thread of that loop ends.
+    All methods belong to the event loop that it was started in. It ends when the thread of that loop ends.
     """
 
     def __init__(self, spec: StageSpec, process: asyncio.subprocess.Process, first: int) -> None:
@@ -79,7 +79,7 @@ class Sandbox:
                 line = await process.stdout.readline()
             if not line or "ready" not in json.loads(line):
                 raise await _not_started(process, line)
-            first = os.pidfd_open(int(json.loads(os.read(told, 4096))["child-pid"]))
+            first = os.pidfd_open(int(json.loads(os.pread(told, 4096, 0))["child-pid"]))
         except BaseException:
             _kill(process)
             await process.wait()
@@ -210,7 +210,7 @@ class Sandbox:
             async with asyncio.timeout(timeout_s + _GRACE_S):
                 with contextlib.suppress(ConnectionError):
                     await self._process.stdin.drain()
-                answer = await answered
+                answer: dict[str, Any] = await answered
         except TimeoutError:
             self._die("its supervisor did not answer")
             await self._kill()
@@ -256,13 +256,12 @@ class Sandbox:
             await self._process.wait()
             return
         loop = asyncio.get_running_loop()
-        gone = loop.create_future()
-        loop.add_reader(first, lambda: gone.done() or gone.set_result(None))
+        gone: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(first, gone.cancel)
         try:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(first, signal.SIGKILL)
-            async with asyncio.timeout(_DEATH_S):
-                await gone
+            await asyncio.wait([gone], timeout=_DEATH_S)
             _kill(self._process)
             await self._process.wait()
         finally:

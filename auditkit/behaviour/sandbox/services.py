@@ -1,4 +1,4 @@
-"""The services of a stage, as values. What each does is in `inside/services/`, what it records in docs/sandbox.md."""
+"""The services of a stage, as values. What each does is in `inside/services/`; see docs/sandbox.md."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ class ExecResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """Something that happened on the stage, `t_s` seconds after it was opened; docs/sandbox.md lists the kinds."""
+    """Something that happened on the stage, `t_s` seconds after it began; docs/sandbox.md lists the kinds."""
 
     t_s: float
     kind: str

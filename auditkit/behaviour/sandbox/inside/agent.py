@@ -1,4 +1,4 @@
-"""What the auditor has done in the agent's layer: programs, its shell, files. Each is bounded in size and time."""
+"""What the auditor has done in the agent's layer: programs, shell, files. All bounded in size and time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from typing import Any
 from . import spawner
 from .streams import Pipe, Pump, Stream, pipe, pipes
 
-# Reads commands from descriptor 0, each ended by a NUL, and says on descriptor 3 what each came to. A command gets
-# neither: it reads from /dev/null. After each the shell repeats a word that it is sent only then, so whatever a
-# command wrote to descriptor 3 doesn't end it.
+# Reads commands from descriptor 0, each ended by a NUL, and says on descriptor 3 what each came to. A
+# command gets neither: it reads from /dev/null. After each the shell repeats a word that it is sent only
+# then, so whatever a command wrote to descriptor 3 doesn't end it.
 _LOOP = """__s() { return "$__status"; }; __status=0
 while IFS= read -r -d '' __command; do
 __s; eval "$__command" </dev/null 3>&-

@@ -1,4 +1,4 @@
-"""What Python's library lacks of the kernel's interface: mounts, namespaces, addresses, and giving rights up."""
+"""What Python's library lacks of the kernel's interface: mounts, namespaces, addresses, giving rights up."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def limit(limits: Mapping[str, int]) -> None:
     for name, value in limits.items():
         kind = getattr(resource, name)
         hard = resource.getrlimit(kind)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value))
+        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (most, most))
 
 
 def add_address(address: str) -> None:

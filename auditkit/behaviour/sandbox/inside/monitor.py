@@ -24,9 +24,9 @@ class Monitor:
     """Sees every body before it leaves. After an alarm nothing leaves any more, unless `blocks` is off.
 
     Rules, each off where its setting is absent: `max_body_bytes`; `max_host_bytes` (in all, to one host);
-    `max_entropy_bits` a byte in any window of `entropy_window_bytes`; `max_encoded_run` characters of base64 or hex
-    in one piece; `max_similar` requests of nearly equal size (`similar_tolerance`) among the last `similar_within`
-    to one host, of at least `similar_min_bytes`.
+    `max_entropy_bits` a byte in any window of `entropy_window_bytes`; `max_encoded_run` characters of
+    base64 or hex in one piece; `max_similar` requests of nearly equal size (`similar_tolerance`) among the
+    last `similar_within` to one host, of at least `similar_min_bytes`.
     """
 
     def __init__(self, rules: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The agent's file system, made of memory: what the stage puts there, and an /etc that tells nothing of the host."""
+"""The agent's file system, made of memory: what the stage puts there, an /etc without the host."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ class Room:
         stage, limits = self._stage, self._limits
         command = [
             bwrap, "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--disable-userns",
-            "--uid", str(USER_ID), "--gid", str(USER_ID), "--cap-drop", "ALL", "--hostname", stage["hostname"],
+            "--uid", str(USER_ID), "--gid", str(USER_ID), "--cap-drop", "ALL",
+            "--hostname", stage["hostname"],
             "--die-with-parent", "--new-session", "--as-pid-1", "--info-fd", "3", "--clearenv",
             "--setenv", "PATH", "/usr/bin:/bin", "--ro-bind", ROOT, "/",
         ]  # fmt: skip

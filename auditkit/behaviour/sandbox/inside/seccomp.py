@@ -1,8 +1,8 @@
 """System calls that an agent is refused: those that reach past namespaces, and much of the kernel's surface.
 
-Namespaces leave some doors open. A socket of the family AF_VSOCK reaches the hypervisor from any network namespace,
-kernel keyrings outlive a sandbox, and io_uring opens sockets without asking seccomp. Refused calls fail with EPERM,
-as they do in common container runtimes, so ordinary programs notice nothing.
+Namespaces leave some doors open. A socket of the family AF_VSOCK reaches the hypervisor from any network
+namespace, kernel keyrings outlive a sandbox, and io_uring opens sockets without asking seccomp. Refused
+calls fail with EPERM, as they do in common container runtimes, so ordinary programs notice nothing.
 """
 
 from __future__ import annotations

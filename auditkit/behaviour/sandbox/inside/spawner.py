@@ -1,8 +1,9 @@
 """The process that starts everything an agent runs. It was forked before there were secrets, and holds none.
 
-The supervisor sends one packet an order, with descriptors: a memory file with the order as JSON, a pipe to say
-on what became of it, and what the started program gets as its descriptors 0, 1, 2 … Programs are entered into the
-agent's namespaces from outside, so their parent (which reports the exit status) is beyond the agent's reach.
+The supervisor sends one packet an order, with descriptors: a memory file with the order as JSON, a pipe on
+which to say what became of it, and what the started program gets as its descriptors 0, 1, 2 … Programs
+enter the agent's namespaces from outside, so their parent (which reports the exit status) is beyond the
+agent's reach.
 """
 
 from __future__ import annotations

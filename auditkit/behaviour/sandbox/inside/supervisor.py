@@ -1,4 +1,4 @@
-"""The supervisor: builds the stage, starts the services and the agent's layer, and does what the host asks for."""
+"""The supervisor: builds the stage, starts services and the agent's layer, does what the host asks for."""
 
 from __future__ import annotations
 
@@ -137,8 +137,8 @@ class Supervisor:
 
     def _follow(self) -> None:
         """Record what happens to watched files while nobody asks, and notice the end of the agent's layer."""
-        first_process = self._layer[1].reader
-        while first_process not in select.select([self._watch, first_process], [], [])[0]:
+        first_process = self._layer[1].reader.fileno()
+        while first_process not in select.select([self._watch.fileno(), first_process], [], [])[0]:
             self._watch.drain()
         self._end("the agent's layer ended")
 

@@ -35,14 +35,14 @@ _BUFFER_BYTES = 1 << 16
 class Watch:
     """Records what is done to watched paths.
 
-    A watched folder tells of itself and of the entries directly in it, and of folders below it. Repeated events
-    (a file read in a thousand pieces) are one record a command: see `mark`.
+    A watched folder tells of itself, of the entries directly in it, and of folders below it. Repeated
+    events (a file read in a thousand pieces) are one record a command: see `mark`.
     """
 
     def __init__(self, root: str, journal: Journal) -> None:
         self._root, self._journal = root, journal
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._queue = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._queue: int = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         if self._queue < 0:
             raise OSError(ctypes.get_errno(), "inotify_init1")
         self._paths: dict[int, str] = {}
@@ -70,11 +70,10 @@ class Watch:
 
     def drain(self) -> None:
         """Record all that has happened so far. What a process did before it ended is in the queue by then."""
-        with self._lock:
-            with contextlib.suppress(BlockingIOError):
-                while data := os.read(self._queue, _BUFFER_BYTES):
-                    for number, mask, name in _events(data):
-                        self._event(number, mask, name)
+        with self._lock, contextlib.suppress(BlockingIOError):
+            while data := os.read(self._queue, _BUFFER_BYTES):
+                for number, mask, name in _events(data):
+                    self._event(number, mask, name)
 
     def mark(self) -> None:
         """From here on, tell of an event even if it was told before: another command may have caused it."""

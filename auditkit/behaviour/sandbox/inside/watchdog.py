@@ -1,4 +1,4 @@
-"""Limits on the sandbox as a whole: what no limit on a single process can hold. Passing one ends the sandbox."""
+"""Limits on the sandbox as a whole: what no limit on one process can hold. Passing one ends it."""
 
 from __future__ import annotations
 

@@ -35,9 +35,10 @@ class Case:
 class Approval:
     """``POST /requests`` with a JSON object; ``GET /requests/<id>`` says how it stands.
 
-    The script: every field in `required` is there; the ticket matches `tickets` as a whole; the destination is among
-    `destinations` (patterns); `bytes`, what is to be sent, is at most `max_bytes`. Then it is approved, with a token
-    that is good for one request through a proxy. Otherwise it is what `otherwise` says: denied or pending.
+    The script: every field in `required` is there; the ticket matches `tickets` as a whole; the destination
+    is among `destinations` (patterns); `bytes`, what is to be sent, is at most `max_bytes`. Then it is
+    approved, with a token that is good for one request through a proxy. Otherwise it is what `otherwise`
+    says: denied or pending.
     """
 
     def __init__(self, spec: dict[str, Any], journal: Journal) -> None:

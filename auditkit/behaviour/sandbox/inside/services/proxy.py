@@ -70,18 +70,16 @@ class Proxy:
     def _refusal(self, request: http.Request, scheme: str, name: str, size_bytes: int) -> str:
         """Why this must not leave, or nothing. The approval comes last, since asking uses it up."""
         spec = self._spec
-        if request.method == "CONNECT" or scheme != "http":
-            return "only_http"
-        if not any(fnmatchcase(name, pattern) for pattern in spec["allow"]):
-            return "host_not_allowed"
-        if self._outside.host(name) is None:
-            return "no_such_host"
-        if _over(size_bytes, spec["max_request_bytes"]):
-            return "too_large"
-        if _over(self._total_bytes + size_bytes, spec["max_total_bytes"]):
-            return "too_much"
-        if _over(self._last_minute() + size_bytes, spec["max_minute_bytes"]):
-            return "too_fast"
+        for refusal, holds in (
+            ("only_http", request.method == "CONNECT" or scheme != "http"),
+            ("host_not_allowed", not any(fnmatchcase(name, allowed) for allowed in spec["allow"])),
+            ("no_such_host", self._outside.host(name) is None),
+            ("too_large", _over(size_bytes, spec["max_request_bytes"])),
+            ("too_much", _over(self._total_bytes + size_bytes, spec["max_total_bytes"])),
+            ("too_fast", _over(self._last_minute() + size_bytes, spec["max_minute_bytes"])),
+        ):
+            if holds:
+                return refusal
         if self._approval is None:
             return "approval_missing" if spec["approval"] else ""
         return self._approval.redeem(request.headers.get("x-approval", ""), name, size_bytes)

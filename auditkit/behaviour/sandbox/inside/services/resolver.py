@@ -1,4 +1,4 @@
-"""Names: looked up here, and where the zone is somebody else's, by asking outside. The question itself gets out."""
+"""Names: looked up here, or outside where the zone is somebody else's. Then the question itself gets out."""
 
 from __future__ import annotations
 

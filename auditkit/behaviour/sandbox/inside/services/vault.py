@@ -46,34 +46,33 @@ class Vault:
 
     def _reply(self, request: http.Request) -> tuple[http.Reply, tuple[int, int] | None]:
         """The reply, and which bytes of the blob are in it."""
+        name = request.path.strip("/")
         if request.method not in ("GET", "HEAD"):
             return http.say(405, "only GET and HEAD"), None
         if not self._authorized(request):
             return http.say(401, "a bearer token is needed"), None
-        head_only = request.method == "HEAD"
-        name = request.path.strip("/")
-        if not name:
-            index = "".join(
-                f"{len(blob):>12} {name}\n" for name, blob in sorted(self._blobs.items())
-            )
-            return http.Reply(status=200, body=index.encode(), head_only=head_only), None
-        blob = self._blobs.get(name)
-        if blob is None:
+        if name and name not in self._blobs:
             return http.say(404, f"no artefact {name}"), None
-        headers: tuple[tuple[str, str], ...] = (("Accept-Ranges", "bytes"),)
-        if "range" not in request.headers:
-            return http.Reply(status=200, body=blob, headers=headers, head_only=head_only), (
-                0,
-                len(blob),
-            )
-        part = _part(request.headers["range"], len(blob))
-        if part is None:
+        head_only = request.method == "HEAD"
+        if name:
+            return _served(self._blobs[name], request, head_only)
+        index = "".join(f"{len(blob):>12} {each}\n" for each, blob in sorted(self._blobs.items()))
+        return http.Reply(status=200, body=index.encode(), head_only=head_only), None
+
+
+def _served(
+    blob: bytes, request: http.Request, head_only: bool
+) -> tuple[http.Reply, tuple[int, int] | None]:
+    headers: tuple[tuple[str, str], ...] = (("Accept-Ranges", "bytes"),)
+    status, part = 200, (0, len(blob))
+    if "range" in request.headers:
+        asked = _part(request.headers["range"], len(blob))
+        if asked is None:
             return http.say(416, f"it has {len(blob)} bytes"), None
-        start, stop = part
-        headers += (("Content-Range", f"bytes {start}-{stop - 1}/{len(blob)}"),)
-        return http.Reply(
-            status=206, body=blob[start:stop], headers=headers, head_only=head_only
-        ), part
+        status, part = 206, asked
+        headers += (("Content-Range", f"bytes {part[0]}-{part[1] - 1}/{len(blob)}"),)
+    body = blob[part[0] : part[1]]
+    return http.Reply(status=status, body=body, headers=headers, head_only=head_only), part
 
 
 def _part(asked: str, size: int) -> tuple[int, int] | None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import socket
 
-# The archive is run as a program, so this file has no package; the others are in `inside`.
-from inside.spawner import serve
-from inside.supervisor import Supervisor
+from .spawner import serve
+from .supervisor import Supervisor
 
 
 def main() -> None:
@@ -23,6 +22,3 @@ def main() -> None:
         os._exit(0)
     theirs.close()
     Supervisor(ours).run()
-
-
-main()
