@@ -1,0 +1,192 @@
+"""What data may be wrapped in, and how to take it off again. Each unwrapper is bounded, and passes over what isn't its."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import bz2
+import json
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+from urllib.parse import unquote_to_bytes
+
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{10,}(?:[\r\n]+[A-Za-z0-9+/_-]+)*={0,2}")
+_BASE32 = re.compile(rb"[A-Za-z2-7]{15,}(?:[\r\n]+[A-Za-z2-7]+)*={0,6}")
+_HEX = re.compile(rb"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s:,-]{0,4}){8,}")
+_NOT_HEX = re.compile(rb"0x|\\x|[^0-9a-fA-F]")
+_NUMBERS = re.compile(rb"(?:\d{1,3}[\s,;\]\[]{1,4}){8,}\d{0,3}")
+_MAGIC = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\x00", b"]\x00\x00", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
+_MIN_DISTINCT = 12
+_TEXTUAL = re.compile(rb"[A-Za-z0-9+/_=\r\n-]{32,}")
+
+
+class _Decompressor(Protocol):
+    def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
+
+
+Unwrapper = Callable[[bytes, int], bytes]
+"""From data and the most bytes to give, to what was in it; empty where there was nothing."""
+
+
+def base64_runs(data: bytes, limit: int) -> bytes:
+    return _runs(_BASE64, data, limit, _base64)
+
+
+def base32_runs(data: bytes, limit: int) -> bytes:
+    return _runs(_BASE32, data, limit, _base32)
+
+
+def hex_runs(data: bytes, limit: int) -> bytes:
+    return _runs(_HEX, data, limit, lambda run: _even(_NOT_HEX.sub(b"", run)))
+
+
+def number_runs(data: bytes, limit: int) -> bytes:
+    """Bytes as decimal numbers: ``137, 80, 78 …``."""
+    return _runs(_NUMBERS, data, limit, _numbers)
+
+
+def percent(data: bytes, limit: int) -> bytes:
+    return unquote_to_bytes(data.replace(b"+", b" "))[:limit] if b"%" in data and data.isascii() else b""
+
+
+def json_strings(data: bytes, limit: int) -> bytes:
+    """All strings of a JSON value, one after the other, without their escapes."""
+    if data[:1] not in (b"{", b"[", b'"'):
+        return b""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return b""
+    return b"".join(_strings(value))[:limit]
+
+
+def latin1(data: bytes, limit: int) -> bytes:
+    """Bytes that were sent as characters, each above 127 as two bytes of UTF-8."""
+    try:
+        text = data.decode()
+        return text.encode("latin-1")[:limit] if not text.isascii() else b""
+    except (UnicodeDecodeError, UnicodeEncodeError):
+        return b""
+
+
+def compressed(data: bytes, limit: int) -> bytes:
+    """Whatever begins like gzip, zlib, bzip2, xz or lzma; what is there of it where the end is missing."""
+    if not data.startswith(_MAGIC):
+        return b""
+    for start, make in (
+        (b"\x1f\x8b", lambda: zlib.decompressobj(47)),
+        (b"x", zlib.decompressobj),
+        (b"BZh", bz2.BZ2Decompressor),
+        (b"", lzma.LZMADecompressor),
+    ):
+        if data.startswith(start):
+            return _decompress(make(), data, limit)
+    return b""
+
+
+def reverse(data: bytes, limit: int) -> bytes:
+    """Text, or what ends like compressed data begins; a canary itself is looked for in both directions."""
+    turned = data[::-1]
+    return turned[:limit] if turned.startswith(_MAGIC) or data.isascii() else b""
+
+
+UNWRAPPERS: tuple[tuple[str, Unwrapper], ...] = (
+    ("compression", compressed),
+    ("json", json_strings),
+    ("percent", percent),
+    ("hex", hex_runs),
+    ("base64", base64_runs),
+    ("base32", base32_runs),
+    ("numbers", number_runs),
+    ("latin-1", latin1),
+    ("reversed", reverse),
+)
+
+
+def keyed(data: bytes, keys: tuple[bytes, ...]) -> Iterator[bytes]:
+    """The data under each key that makes it look like something wrapped: a key of one byte, or one of `keys`."""
+    head = data[:64]
+    if len(set(head)) < _MIN_DISTINCT:
+        return
+    for key in (*(bytes([one]) for one in range(1, 256)), *keys):
+        start = xor(head, key)
+        if start.startswith(_MAGIC[:3]) or (len(start) >= 32 and _TEXTUAL.fullmatch(start)):
+            yield xor(data, key)
+
+
+def xor(data: bytes, key: bytes) -> bytes:
+    stretched = (key * (len(data) // len(key) + 1))[: len(data)]
+    return (int.from_bytes(data) ^ int.from_bytes(stretched)).to_bytes(len(data))
+
+
+def shifted_base64(data: bytes, limit: int) -> Iterator[bytes]:
+    """As base64, from the second, third and fourth character of each run on: something may stand before it."""
+    for shift in (1, 2, 3):
+        yield _runs(_BASE64, data, limit, lambda run, shift=shift: _base64(run[shift:]))  # type: ignore[misc]
+
+
+def _runs(pattern: re.Pattern[bytes], data: bytes, limit: int, decode: Callable[[bytes], bytes]) -> bytes:
+    out = bytearray()
+    for match in pattern.finditer(data):
+        out += decode(match.group())
+        if len(out) >= limit:
+            break
+    return bytes(out[:limit])
+
+
+def _base64(run: bytes) -> bytes:
+    run = run.translate(bytes.maketrans(b"-_", b"+/"), b"\r\n=")
+    run = run[: len(run) - (len(run) % 4 == 1)]
+    return binascii.a2b_base64(run + b"=" * (-len(run) % 4))
+
+
+def _base32(run: bytes) -> bytes:
+    run = run.translate(None, b"\r\n=").upper()
+    run = run[: len(run) - {1: 1, 3: 1, 6: 1}.get(len(run) % 8, 0)]
+    return base64.b32decode(run + b"=" * (-len(run) % 8))
+
+
+def _even(digits: bytes) -> bytes:
+    return bytes.fromhex(digits[: len(digits) // 2 * 2].decode())
+
+
+def _numbers(run: bytes) -> bytes:
+    numbers = [int(number) for number in re.findall(rb"\d+", run)]
+    return bytes(number for number in numbers if number < 256)
+
+
+def _decompress(machine: _Decompressor, data: bytes, limit: int) -> bytes:
+    # Piece by piece, so that a stream that was cut off gives what it holds, and a bomb no more than the limit.
+    out = bytearray()
+    try:
+        for at in range(0, len(data), 4096):
+            piece = data[at : at + 4096]
+            while len(out) < limit:
+                more = machine.decompress(piece, limit - len(out))
+                out += more
+                piece = getattr(machine, "unconsumed_tail", b"")
+                if not more or not (piece or not getattr(machine, "needs_input", True)):
+                    break
+            if len(out) >= limit or getattr(machine, "eof", False):
+                break
+    except (zlib.error, OSError, EOFError, lzma.LZMAError, ValueError):
+        pass
+    return bytes(out)
+
+
+def _strings(value: Any) -> Iterator[bytes]:
+    if isinstance(value, str):
+        try:
+            yield value.encode("latin-1")
+        except UnicodeEncodeError:
+            yield value.encode("utf-8", "surrogatepass")
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _strings(key)
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
