@@ -18,7 +18,7 @@ from auditkit.canonical import sha256
 from auditkit.errors import PromptTooLong, SubjectError
 from auditkit.model import Access, Json, Prompt
 from auditkit.targets import Completion, Sampling, Score, Steering, Subject
-from auditkit.targets.batching import TOKEN_BUDGET, batches
+from auditkit.targets.batching import GENERATION_FACTOR, TOKEN_BUDGET, batches
 from auditkit.targets.prompts import Encoder
 from auditkit.targets.sampling import check_sampling
 
@@ -182,7 +182,8 @@ class LocalTarget:
         ids = self._encode(prompts, room=max_new_tokens)
         _one_vector_each(steering, len(ids))
         done: dict[int, Completion] = {}
-        for rows in batches([len(x) + max_new_tokens for x in ids], self._token_budget):
+        lengths = [len(x) + max_new_tokens for x in ids]
+        for rows in batches(lengths, GENERATION_FACTOR * self._token_budget):
             said = self._complete(
                 [ids[i] for i in rows], max_new_tokens, _of(steering, rows), _drawn(sampling, rows)
             )
