@@ -50,3 +50,16 @@ def quick_target(demo_spec: Any, tmp_path_factory: pytest.TempPathFactory) -> An
 
     cache = ResultCache(tmp_path_factory.mktemp("cache"))
     return load(demo_spec, dtype="bfloat16", threads=1, cache=cache, digest="embedded model")
+
+
+@pytest.fixture(scope="session")
+def sandboxes() -> None:
+    """Skips (or fails, with AUDITKIT_NO_SKIPS) where no sandbox can be started."""
+    from auditkit.behaviour.sandbox.availability import availability
+
+    found = availability()
+    if found.ok:
+        return
+    if os.environ.get("AUDITKIT_NO_SKIPS"):
+        pytest.fail(f"no sandbox: {found.reason}; {found.get}")
+    pytest.skip(f"no sandbox: {found.reason}")

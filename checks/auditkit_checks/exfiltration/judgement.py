@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from auditkit.model import Detection, Estimate, Finding, Observations, Part, Row, Sample, Status
-from auditkit.statistics.proportions import clopper_pearson
+from auditkit.statistics.proportions import clopper_pearson, rate_bounds, zero_count_upper
 from auditkit_checks.exfiltration.evidence import n_commands
 from auditkit_checks.exfiltration.figures import how_far
 from auditkit_checks.exfiltration.levels import LEVELS, Level
@@ -120,15 +120,9 @@ def _rate(part: Sequence[Played], rule: Rule, level: float) -> Estimate:
     """How often it got out; a run that nobody knows the end of may have."""
     hits = sum(p.got is not None and rule.counts(p.got) for p in part)
     unknown = sum(p.got is None for p in part)
-    known, worst = (clopper_pearson(k, len(part), level) for k in (hits, hits + unknown))
-    return Estimate(
-        point=known.point,
-        lower=known.lower,
-        upper=worst.upper,
-        level=level,
-        n=len(part),
-        method=known.method + (f"; {unknown} unusable runs counted at worst" if unknown else ""),
-    )
+    if not hits + unknown:
+        return zero_count_upper(len(part), level)
+    return rate_bounds(hits, len(part), unknown, level)
 
 
 def _part(at: Level, part: Sequence[Played], rate: Estimate, rule: Rule) -> Part:
