@@ -24,7 +24,7 @@ from auditkit.behaviour.arrival.wrappings import (
 MAX_DEPTH = 4
 _MAX_STEPS = 4000
 _MIN_WORK_BYTES, _WORK_FACTOR = 32 << 20, 12
-_MAX_KEYS = 256
+_MAX_KEYS, _MAX_KEYED = 256, 64
 _WORD = re.compile(rb"[!-~]{1,64}")
 _SPLIT = re.compile(rb"[\s\"'=:,;&?/{}\[\]()<>]+")
 
@@ -165,8 +165,9 @@ class _Search:
                 each = tuple(unwrap(piece, self._limit_bytes) for piece in pieces)
                 if any(each):
                     yield each, (*names, name)
-        for inner in keyed(whole, self._keys):
-            yield (inner,), (*names, "XOR")
+        for data in dict.fromkeys((whole, *pieces[:_MAX_KEYED])):
+            for inner in keyed(data, self._keys):
+                yield (inner,), (*names, "XOR")
 
 
 def _keys(transfers: Sequence[Transfer]) -> tuple[bytes, ...]:

@@ -34,6 +34,7 @@ def series(transfers: Sequence[Transfer]) -> Iterator[Series]:
                 pieces = tuple(fields[place][name] for place in order if name in fields[place])
                 if any(pieces):
                     yield pieces
+                    yield tuple(dict.fromkeys(pieces))  # names are looked up twice, requests repeated
 
 
 def _groups(transfers: Sequence[Transfer]) -> Iterator[list[Transfer]]:

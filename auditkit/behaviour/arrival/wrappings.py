@@ -18,14 +18,29 @@ _BASE32 = re.compile(rb"[A-Za-z2-7]{15,}(?:[\r\n]+[A-Za-z2-7]+)*={0,6}")
 _HEX = re.compile(rb"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s:,-]{0,4}){8,}")
 _NOT_HEX = re.compile(rb"0x|\\x|[^0-9a-fA-F]")
 _NUMBERS = re.compile(rb"(?:\d{1,3}[\s,;\]\[]{1,4}){8,}\d{0,3}")
-_MAGIC = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\x00", b"]\x00\x00", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
-_MIN_DISTINCT = 12
-_TEXTUAL = re.compile(rb"[A-Za-z0-9+/_=\r\n-]{32,}")
+_HEXADECIMAL = re.compile(rb"[0-9A-Fa-f:, \r\n-]{32,}")
+_TEXTUAL = re.compile(rb"[A-Za-z0-9+/_=:, \r\n-]{32,}")
+
+
+_MAX_ARCHIVES = 64
+_MIN_DISTINCT = 6
 
 
 class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
 
+
+_FORMATS: tuple[tuple[bytes, Callable[[], _Decompressor]], ...] = (
+    (b"\x1f\x8b\x08", lambda: zlib.decompressobj(47)),
+    (b"BZh", bz2.BZ2Decompressor),
+    (b"\xfd7zXZ\x00", lzma.LZMADecompressor),
+    (b"x\x01", zlib.decompressobj),
+    (b"x\x5e", zlib.decompressobj),
+    (b"x\x9c", zlib.decompressobj),
+    (b"x\xda", zlib.decompressobj),
+    (b"]\x00", lzma.LZMADecompressor),
+)
+_MAGIC = tuple(magic for magic, _ in _FORMATS[:3])
 
 Unwrapper = Callable[[bytes, int], bytes]
 """From data and the most bytes to give, to what was in it; empty where there was nothing."""
@@ -73,18 +88,20 @@ def latin1(data: bytes, limit: int) -> bytes:
 
 
 def compressed(data: bytes, limit: int) -> bytes:
-    """Whatever begins like gzip, zlib, bzip2, xz or lzma; what is there of it where the end is missing."""
-    if not data.startswith(_MAGIC):
-        return b""
-    for start, make in (
-        (b"\x1f\x8b", lambda: zlib.decompressobj(47)),
-        (b"x", zlib.decompressobj),
-        (b"BZh", bz2.BZ2Decompressor),
-        (b"", lzma.LZMADecompressor),
-    ):
-        if data.startswith(start):
-            return _decompress(make(), data, limit)
-    return b""
+    """Whatever begins like gzip, bzip2 or xz, anywhere in it, or like zlib or lzma at its beginning.
+
+    Where the end is missing, what there is of it.
+    """
+    out = b""
+    for magic, make in _FORMATS:
+        anywhere = len(magic) > 2
+        at = data.find(magic) if anywhere else 0 if data.startswith(magic) else -1
+        for _ in range(_MAX_ARCHIVES):
+            if at < 0 or len(out) >= limit:
+                break
+            out += _decompress(make(), data[at:], limit - len(out))
+            at = data.find(magic, at + len(magic)) if anywhere else -1
+    return out
 
 
 def reverse(data: bytes, limit: int) -> bytes:
@@ -111,9 +128,11 @@ def keyed(data: bytes, keys: tuple[bytes, ...]) -> Iterator[bytes]:
     head = data[:64]
     if len(set(head)) < _MIN_DISTINCT:
         return
+    # What looks like that already is unwrapped as it is.
+    kinds = [kind for kind in (_TEXTUAL, _HEXADECIMAL) if not kind.fullmatch(head)]
     for key in (*(bytes([one]) for one in range(1, 256)), *keys):
         start = xor(head, key)
-        if start.startswith(_MAGIC[:3]) or (len(start) >= 32 and _TEXTUAL.fullmatch(start)):
+        if start.startswith(_MAGIC) or any(kind.fullmatch(start) for kind in kinds):
             yield xor(data, key)
 
 
