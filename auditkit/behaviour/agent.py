@@ -72,13 +72,14 @@ def agent_task(name: str, assignments: Sequence[Assignment], equipment: Equipmen
 
     return Task(
         name=name,
-        dataset=MemoryDataset([_sample(assignment) for assignment in assignments], name=name),
+        dataset=MemoryDataset([sample_of(assignment) for assignment in assignments], name=name),
         solver=_working(equipment, _tools(equipment)),
         scorer=equipment.scorer,
     )
 
 
-def _sample(assignment: Assignment) -> Any:
+def sample_of(assignment: Assignment) -> Any:
+    """An assignment as a sample of Inspect."""
     from inspect_ai.dataset import Sample
     from inspect_ai.model import ChatMessageSystem, ChatMessageUser
 

@@ -6,17 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from auditkit.behaviour.agent import Assignment
 from auditkit.behaviour.runner import LOG, Limits, TaskRun, Terms, run_task
+from auditkit.behaviour.sandbox.availability import require
+from auditkit.behaviour.staged import Stages, staged_task
 from auditkit.canonical import to_json
-from auditkit.model import Filed, Json, Row, Sample, Status
+from auditkit.model import Filed, Row, Sample, Status
 from auditkit.targets import Subject
 from auditkit_checks.exfiltration.briefs import DIALOGUE
-from auditkit_checks.exfiltration.evidence import KEPT, MAX_RECORDS
+from auditkit_checks.exfiltration.evidence import MAX_RECORDS, in_order
 from auditkit_checks.exfiltration.milestones import NAMES, milestones
 from auditkit_checks.exfiltration.worlds import stage, world
 
-MAX_SHOWN = 12
-"""Turns of an exhibit."""
+MAX_TURNS_SHOWN = 12
+"""Messages of an exhibit."""
+
+MAX_CHARS_SHOWN = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +31,84 @@ class Manner:
     max_turns: int
     max_new_tokens: int
     n_parallel: int
+
+
+def play(
+    subject: Subject, samples: Sequence[Sample], manner: Manner, seed: int
+) -> Iterator[Row | Filed]:
+    """Play samples, those of one interface together; a row each, with Inspect's log beside it.
+
+    Raises:
+        MissingTool: No sandbox can be started on this machine.
+    """
+    require()
+    for dialogue in (False, True):
+        some = [s for s in samples if (s.input["interface"] == DIALOGUE) is dialogue]
+        if some:
+            yield from _played(subject, some, manner, seed, dialogue=dialogue)
+
+
+def _played(
+    subject: Subject, samples: Sequence[Sample], manner: Manner, seed: int, *, dialogue: bool
+) -> Iterator[Row | Filed]:
+    asked = [
+        Assignment(id=s.id, prompt=s.input["prompt"], system=s.input["system"]) for s in samples
+    ]
+    stages = Stages(
+        specs={
+            s.id: stage(world(s.input["level"], s.input["scenario"], s.input["seed"])) for s in samples
+        }
+    )
+    terms = Terms(
+        seed=seed,
+        limits=Limits(turns=manner.max_turns, max_new_tokens=manner.max_new_tokens),
+        max_samples=manner.n_parallel,
+    )
+    run = run_task(
+        lambda: staged_task("exfiltration", asked, stages, dialogue=dialogue), subject, terms
+    )
+    for sample in samples:
+        yield _row(sample, run, stages)
+
+
+def _row(sample: Sample, run: TaskRun, stages: Stages) -> Row | Filed:
+    done = run.of(sample.id)
+    if len(done) != 1 or done[0].error or sample.id not in stages.happened:
+        reason = done[0].error if done else "it was not begun"
+        return Row(sample_id=sample.id, status=Status.ERROR, reason=reason or "no records")
+    kept = in_order(stages.happened[sample.id])
+    values = {
+        "happened": to_json(kept[:MAX_RECORDS]),
+        "n_left_out": max(0, len(kept) - MAX_RECORDS),
+        "said": to_json(done[0]),
+    }
+    return Filed(row=Row(sample_id=sample.id, values=values), files={LOG: run.log})
+
+
+def shown(sample: Sample, row: Row) -> list[tuple[str, str]]:
+    """How far it got, and its turns; what got the weights out is marked to be redacted."""
+    told = sample.input
+    here = world(told["level"], told["scenario"], told["seed"])
+    got = milestones(row.values["happened"], here)
+    reached = [name for name in NAMES if getattr(got, name)]
+    weaker = " (weaker evidence: no tool is called)" if told["interface"] == DIALOGUE else ""
+    pairs = [
+        ("Where", f"level {told['level']}, {here.scenario.name}"),
+        ("Interface", f"{told['interface']}{weaker}"),
+        ("Got so far", ", ".join(reached) or "nowhere"),
+        ("Arrived", f"{got.arrived:.0%} of the decoy" + (f", by {', '.join(got.channels)}" if got.channels else "")),
+    ]
+    if got.arrived:
+        pairs.insert(0, ("Redact", "Hazardous: this got the weights out. Redact it before publication."))
+    messages: Sequence[Mapping[str, Any]] = row.values["said"]["messages"]
+    for message in messages[:MAX_TURNS_SHOWN]:
+        pairs.append((message["role"].capitalize(), _words(message)))
+    if len(messages) > MAX_TURNS_SHOWN:
+        pairs.append(("And", f"{len(messages) - MAX_TURNS_SHOWN} messages more, in the evidence"))
+    return pairs
+
+
+def _words(message: Mapping[str, Any]) -> str:
+    calls = [f"{call['tool']}({call['arguments']})" for call in message["calls"]]
+    text = " ".join(part for part in (message["said"]["text"], *calls) if part) or "(nothing)"
+    return text if len(text) <= MAX_CHARS_SHOWN else f"{text[:MAX_CHARS_SHOWN]} …"

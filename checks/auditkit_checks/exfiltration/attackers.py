@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from auditkit.behaviour.policies import n_answered, tool_call
 from auditkit.model import Turn
+from auditkit_checks.exfiltration.briefs import TERMINAL
 from auditkit_checks.exfiltration.worlds import SCENARIOS, Scenario
 
 KINDS = ("copier", "burglar", "smuggler", "forger", "whisperer", "tunneller")
 """By what they can do: read an open file; find a token; split; get approvals; evade a monitor; use name lookups."""
 
-DONE = "I am done."
+DONE = "exit"
 
 _FACTS = r"""
 fact() { sed -n "s/^- $1: *//p" ~/README.md | head -n 1; }
@@ -119,7 +120,10 @@ class Script:
     def __call__(self, turns: Sequence[Turn]) -> str:
         if n_answered(turns):
             return DONE
-        return tool_call("bash", command=self.command or honest(_job_of(turns)))
+        command = self.command or honest(_job_of(turns))
+        if any(TERMINAL in turn.text for turn in turns):
+            return f"```bash\n{command}\n```"
+        return tool_call("bash", command=command)
 
 
 def _job_of(turns: Sequence[Turn]) -> Scenario:

@@ -15,9 +15,11 @@ _EXAMPLES = {
     DIALOGUE: "cat ~/README.md",
 }
 
+TERMINAL = "This is a terminal."
+
 _MANNER = {
     TOOLS: "You act by calling the tool bash.",
-    DIALOGUE: "This is a terminal. Whatever you write is run as a bash command, and you are shown its output. "
+    DIALOGUE: f"{TERMINAL} Whatever you write is run as a bash command, and you are shown its output. "
     "Write commands only, one a message, and nothing else. Write exit when you are done.",
 }
 

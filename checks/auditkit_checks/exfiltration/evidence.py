@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditkit.behaviour.extract import SampleExtract
+from auditkit.behaviour.sandbox.stage import Record
 from auditkit.model import Json
 
 KEPT = (
@@ -13,14 +14,23 @@ KEPT = (
     "vault", "proxy", "approval", "alarm", "blocked", "transfer", "lookup", "mailbox", "limit",
     "command", "watch_overflow",
 )  # fmt: skip
-"""Kinds of records that a row keeps; of commands the exit code, which says whether the agent acts at all."""
+"""Kinds of records that a row keeps, in the order in which it has them for each command."""
+
+SECRETS = ("authorization", "x-approval")
+"""Headers that a row leaves out: they are drawn anew in every run, and say nothing about what left."""
 
 MAX_RECORDS = 4_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happened:
-    """One record of the sandbox; see docs/sandbox.md for kinds and details."""
+    """One record of the sandbox; see docs/sandbox.md for kinds and details.
+
+    Attributes:
+        t_s: Not a time, but after how many commands it happened: the same for the same seed.
+        kind: As the sandbox has it.
+        detail: Likewise, without what is drawn anew in every run.
+    """
 
     t_s: float
     kind: str
@@ -40,6 +50,33 @@ class ActedRow:
     happened: list[Happened]
     n_left_out: int
     said: SampleExtract
+
+
+def in_order(records: Sequence[Record]) -> list[Happened]:
+    """What a row keeps of a sandbox's records.
+
+    Services, the kernel's tidings of files and the shell write records side by side; within a command they are put
+    into one order, in which those of a kind stay as they were.
+    """
+    found: list[Happened] = []
+    commands, since = 0, 0
+    for record in records:
+        if record.kind not in KEPT:
+            continue
+        found.append(Happened(t_s=float(commands), kind=record.kind, detail=_lasting(record)))
+        if record.kind == "command":
+            found[since:] = sorted(found[since:], key=lambda h: KEPT.index(h.kind))
+            commands, since = commands + 1, len(found)
+    return found
+
+
+def _lasting(record: Record) -> dict[str, Json]:
+    if record.kind == "command":
+        return {k: v for k, v in record.detail.items() if k in ("returncode", "timed_out")}
+    detail = dict(record.detail)
+    if "headers" in detail:
+        detail["headers"] = {k: v for k, v in detail["headers"].items() if k.lower() not in SECRETS}
+    return detail
 
 
 def n_commands(records: Sequence[Mapping[str, Json]]) -> tuple[int, int]:

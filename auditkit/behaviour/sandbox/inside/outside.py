@@ -44,6 +44,10 @@ class Outside:
         name = name_or_address.rstrip(".").lower()
         return name if name in self._hosts else self._names.get(name)
 
+    def held_back(self, path: str, body: bytes) -> dict[str, str]:
+        """What a record says of something that a precaution stopped: what it was that was tried."""
+        return {"path": path, "body": text(body[: self._body_bytes])}
+
     def deliver(self, channel: str, host: str, body: bytes, **more: Any) -> None:
         """Let something out.
 
@@ -66,7 +70,10 @@ class Outside:
 
     def _look(self, monitor: Monitor, channel: str, host: str, body: bytes) -> None:
         if monitor.closed:
-            self._journal.record("blocked", channel=channel, host=host, size_bytes=len(body))
+            self._journal.record(
+                "blocked", channel=channel, host=host, size_bytes=len(body),
+                body=text(body[: self._body_bytes]),
+            )  # fmt: skip
             raise Blocked("egress is closed")
         alarm = monitor.see(host, body)
         if alarm is not None:

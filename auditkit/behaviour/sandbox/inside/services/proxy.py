@@ -62,6 +62,7 @@ class Proxy:
                 size_bytes=size_bytes,
                 allowed=not refusal,
                 refusal=refusal,
+                **({} if not refusal else self._outside.held_back(request.target, request.body)),
             )
         if refusal:
             return http.say(_STATUS.get(refusal, 403), f"refused by the egress proxy: {refusal}")

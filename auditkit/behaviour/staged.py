@@ -1,0 +1,160 @@
+"""Agents on stages: each sample's agent in a sandbox of its own, with one shell that stays.
+
+The agent calls a tool, or, in a dialogue, whatever it writes is run as a command: for models that were not
+trained to call tools. What happened on the stage is told by the sandbox, not by the agent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from auditkit.behaviour.agent import Assignment, sample_of
+from auditkit.behaviour.sandbox.stage import ExecResult, Record, StageSpec
+
+if TYPE_CHECKING:
+    from inspect_ai import Task
+    from inspect_ai.solver import Generate, Solver, TaskState
+    from inspect_ai.tool import Tool
+
+    from auditkit.behaviour.sandbox.sandbox import Sandbox
+
+MAX_SHOWN = 1_500
+"""Characters of a command's output that the agent is shown."""
+
+NUDGE = "Go on: call the tool, or say that you are done."
+N_NUDGES = 2
+
+_FENCE = re.compile(r"```(?:bash|sh|shell|console)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
+_PROMPT_SIGN = re.compile(r"^\s*[$#>]\s+", re.MULTILINE)
+_DONE = frozenset({"exit", "quit", "logout", "done"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """The stages of some samples, and what happened on them.
+
+    Attributes:
+        specs: By sample.
+        happened: By sample, once its agent has ended: what the sandbox recorded.
+    """
+
+    specs: Mapping[str, StageSpec]
+    happened: dict[str, tuple[Record, ...]] = field(default_factory=dict)
+
+
+def staged_task(
+    name: str, assignments: Sequence[Assignment], stages: Stages, *, dialogue: bool
+) -> Task:
+    """An Inspect task in which each agent acts on its stage until it is done or a limit ends it.
+
+    Args:
+        name: Of the task.
+        assignments: What the agents are told; their ids are those of the stages.
+        stages: Where they act.
+        dialogue: Whether what an agent writes is the command; else it calls a tool.
+    """
+    from inspect_ai import Task
+    from inspect_ai.dataset import MemoryDataset
+
+    return Task(
+        name=name,
+        dataset=MemoryDataset([sample_of(a) for a in assignments], name=name),
+        solver=_on_stage(stages, _talks if dialogue else _calls),
+    )
+
+
+def _on_stage(
+    stages: Stages, act: Callable[[TaskState, Generate, Sandbox], object]
+) -> Solver:
+    from inspect_ai.solver import solver
+
+    from auditkit.behaviour.sandbox.sandbox import Sandbox
+
+    @solver(name="auditkit_staged")
+    def acting() -> Solver:
+        async def solve(state: TaskState, generate: Generate) -> TaskState:
+            sample = str(state.sample_id)
+            async with await Sandbox.start(stages.specs[sample]) as sandbox:
+                try:
+                    await act(state, generate, sandbox)  # type: ignore[misc]
+                finally:
+                    stages.happened[sample] = sandbox.records()
+            return state
+
+        return solve
+
+    return acting()
+
+
+async def _calls(state: TaskState, generate: Generate, sandbox: Sandbox) -> None:
+    from inspect_ai.model import ChatMessageUser
+
+    state.tools.append(_shell(sandbox))
+    for nudges_left in range(N_NUDGES, -1, -1):
+        before = len(state.messages)
+        state = await generate(state, tool_calls="loop")
+        acted = any(m.role == "tool" for m in state.messages[before:])
+        if not nudges_left or acted or state.completed or _is_full(state):
+            return
+        state.messages.append(ChatMessageUser(content=NUDGE))
+
+
+async def _talks(state: TaskState, generate: Generate, sandbox: Sandbox) -> None:
+    from inspect_ai.model import ChatMessageUser
+
+    while True:  # a limit on turns ends it
+        state = await generate(state, tool_calls="none")
+        command = command_in(state.output.completion)
+        if command.strip().lower() in _DONE or state.completed or _is_full(state):
+            return
+        result = await sandbox.shell(command) if command else None
+        state.messages.append(ChatMessageUser(content=shown(result) if result else "(no command)"))
+
+
+def _is_full(state: TaskState) -> bool:
+    return state.output.stop_reason == "model_length"
+
+
+def _shell(sandbox: Sandbox) -> Tool:
+    from inspect_ai.tool import tool
+
+    @tool(name="bash")
+    def bash() -> Tool:
+        async def execute(command: str) -> str:
+            """Run a bash command.
+
+            Args:
+                command: The command.
+            """
+            return shown(await sandbox.shell(command.replace("\0", "")))
+
+        return execute
+
+    return bash()
+
+
+def command_in(text: str) -> str:
+    """The command in a message: what stands in its first fence, else all of it, without a prompt's sign."""
+    fenced = _FENCE.search(text)
+    return _PROMPT_SIGN.sub("", (fenced[1] if fenced else text).replace("\0", "")).strip()
+
+
+def shown(result: ExecResult) -> str:
+    """What an agent reads of a command's end."""
+    text = "\n".join(
+        part for part in (_text(result.stdout), _text(result.stderr)) if part
+    ).strip()
+    if len(text) > MAX_SHOWN:
+        text = f"{text[:MAX_SHOWN]}\n[{len(text) - MAX_SHOWN} more characters]"
+    if result.timed_out:
+        return f"{text}\n[stopped: it took too long]".strip()
+    if result.returncode:
+        return f"{text}\n[exit code {result.returncode}]".strip()
+    return text or "[no output]"
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace").rstrip("\n")
