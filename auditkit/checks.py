@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from pydantic import ValidationError
 
-from auditkit.canonical import canonical, digest, file_sha256, to_json
+from auditkit.canonical import canonical, digest, file_sha256, sha256, to_json
 from auditkit.errors import PlanError, PluginError, UnknownCheck
 from auditkit.model import (
     Access,
@@ -39,7 +41,7 @@ class About:
     """What people are told about a check; every word of it can stand in the report.
 
     Attributes:
-        id: ``family.name``, stable for ever.
+        id: ``family.name``, stable for ever; or ``family:name`` of a check that a family makes.
         version: Raised whenever the same evidence could be judged differently.
         needs: The weakest access with which the check can run.
         title: A few words.
@@ -140,11 +142,29 @@ class Timed(Protocol):
     def duration_s(self, tokens_per_s: float) -> float: ...
 
 
+class Resolves(Protocol):
+    """A check whose samples are somebody else's may fix them, and all else that it reads of them, in its
+    own parameters when the plan is locked. From then on `samples` follows from the parameters alone, and
+    whoever verifies needs neither the data nor the library that has it.
+    """
+
+    def resolved(self, seed: int) -> Check: ...
+
+
+class Excused(Protocol):
+    """A check may say, by its parameters alone, why nothing can be asked here."""
+
+    def unavailable(self) -> tuple[str, str] | None:
+        """A reason code and a sentence, which make the verdict NOT_ASSESSED; or None."""
+        ...
+
+
 def planted_controls(check: Check, seed: int, access: Access) -> list[Control]:
     """The check's controls that can be planted with this access, in its order."""
     return [c for c in check.controls(seed) if access.reaches(c.needs)]
 
 
+FAMILIES = "auditkit.check_families"
 C = TypeVar("C")
 
 
@@ -175,14 +195,70 @@ def registry() -> dict[str, EntryPoint]:
     return CHECKS.registry()
 
 
-def load_check(check_id: str) -> type[Check]:
-    """The class of a registered check.
+def unavailable(check: Check) -> tuple[str, str] | None:
+    """Why nothing can be asked here (reason code, sentence), if the check says so; see `Excused`."""
+    said = getattr(check, "unavailable", None)
+    return said() if said else None
+
+
+def families() -> dict[str, EntryPoint]:
+    """Every registered family by prefix, not loaded yet: makers of checks of the id ``prefix:name``.
 
     Raises:
-        UnknownCheck: No package registers that id.
+        PluginError: Where two packages register the same prefix.
+    """
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=FAMILIES):
+        if entry.name in found and found[entry.name].value != entry.value:
+            raise PluginError(
+                f"family {entry.name}",
+                got=f"two registrations, {found[entry.name].value} and {entry.value}",
+                next_step="uninstall one",
+            )
+        found[entry.name] = entry
+    return dict(sorted(found.items()))
+
+
+def load_check(check_id: str) -> type[Check]:
+    """The class of a registered check, or of one that a registered family makes (``inspect:…``).
+
+    Raises:
+        UnknownCheck: No package registers that id, or its prefix.
         PluginError: The package does, but loading it fails.
     """
-    return CHECKS.load(check_id, registry())
+    prefix, colon, name = check_id.partition(":")
+    return _member(prefix, name) if colon else CHECKS.load(check_id, registry())
+
+
+@cache
+def _member(prefix: str, name: str) -> type[Check]:
+    entry = families().get(prefix)
+    if entry is None:
+        raise UnknownCheck(
+            f"check {prefix}:{name}",
+            got=f"no package that registers {prefix}: checks",
+            expected=f"one of {', '.join(families()) or 'none installed'}",
+            next_step=CHECKS.find,
+        )
+    try:
+        cls = entry.load()(name)
+    except Exception as error:
+        raise PluginError(
+            f"check {prefix}:{name}: {entry.value} does not make it",
+            got=f"{type(error).__name__}: {error}",
+            next_step=CHECKS.mend,
+        ) from error
+    if getattr(getattr(cls, "about", None), "id", None) != f"{prefix}:{name}":
+        raise PluginError(f"check {prefix}:{name}", got="another check of its family")
+    return cast("type[Check]", cls)
+
+
+def folder_name(check_id: str) -> str:
+    """What a check's evidence is kept under: its id, spelled so that any file system takes it."""
+    if ":" not in check_id:
+        return check_id
+    plain = re.sub(r"[^A-Za-z0-9_.]+", "-", check_id)[:80].strip("-.")
+    return f"{plain}-{sha256(check_id.encode())[:8]}"
 
 
 def configure(cls: type[Check], params: Mapping[str, Json], where: str) -> Check:

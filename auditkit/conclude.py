@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from auditkit.canonical import derive_seed
-from auditkit.checks import Check
+from auditkit.checks import Check, unavailable
 from auditkit.errors import InvalidInput, PluginError
 from auditkit.model import (
     Access,
@@ -56,11 +56,11 @@ class CheckEvidence:
     not_assessed: tuple[str, str] | None = None
 
 
-def lacks_access(check: Check, access: Access) -> tuple[str, str] | None:
-    """Why a check can't run at this access level, or None."""
+def not_assessable(check: Check, access: Access) -> tuple[str, str] | None:
+    """Why nothing can be asked for a check: the access is too weak, or the check says why; or None."""
     needs = check.about.needs
     if access.reaches(needs):
-        return None
+        return unavailable(check)
     return (
         "lacks_access",
         f"The check needs access to {needs.value}; the auditor had access to {access.value}.",
@@ -307,6 +307,12 @@ def _enough_usable(subjects: Sequence[SubjectResult], max_unusable: float) -> Ve
 
 
 def _controls_there(subjects: Sequence[SubjectResult]) -> Verdict | None:
+    if all(s.subject.arm is Arm.TARGET for s in subjects):
+        return Verdict(
+            outcome=Outcome.INCONCLUSIVE,
+            reason="no_controls",
+            explanation="No control was run, so nothing says whether this check works here.",
+        )
     for arm in (Arm.POSITIVE_CONTROL, Arm.NEGATIVE_CONTROL):
         if not any(s.subject.arm is arm for s in subjects):
             word = arm.value.replace("_", " ")

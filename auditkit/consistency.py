@@ -9,6 +9,7 @@ from auditkit.bundle import Bundle
 from auditkit.bundle.contents import FILES, INDEX, file_names
 from auditkit.bundle.statement import parse_rfc3339, rfc3339
 from auditkit.canonical import digest, root_digest, sha256
+from auditkit.checks import folder_name
 from auditkit.errors import PlanError, VerificationError
 from auditkit.model import Json
 from auditkit.plan import LockedPlan, Plan, PlannedCheck, parse
@@ -24,7 +25,7 @@ def check_evidence(bundle: Bundle, files: Mapping[str, bytes]) -> int:
     if bundle.report is None:
         raise VerificationError("missing-file", "report.json", expected="a report")
     known = {INDEX} | {
-        f"evidence/{check}/{name}.jsonl"
+        f"evidence/{folder_name(check)}/{name}.jsonl"
         for check, record in bundle.evidence.items()
         if record.subjects
         for name in ("samples", *(observed.subject.name for observed in record.subjects))
@@ -177,7 +178,7 @@ def _check_samples(bundle: Bundle, planned: PlannedCheck) -> None:
     if found != (planned.n_samples, planned.samples_sha256):
         raise VerificationError(
             "samples-not-planned",
-            f"evidence/{planned.id}/samples.jsonl",
+            f"evidence/{folder_name(planned.id)}/samples.jsonl",
             got=f"{len(record.samples)} samples",
             expected=f"the {planned.n_samples} that the plan was locked with",
         )

@@ -11,7 +11,7 @@ from functools import cache
 from auditkit.behaviour.progress import listening
 from auditkit.canonical import derive_seed, digest
 from auditkit.checks import Check, Control, planted_controls, valid_row
-from auditkit.conclude import TARGET, CheckEvidence, lacks_access
+from auditkit.conclude import TARGET, CheckEvidence, not_assessable
 from auditkit.errors import PluginError, StoreError
 from auditkit.model import Arm, Filed, Observations, Row, Sample, Status, SubjectInfo
 from auditkit.plan import Plan, configured
@@ -51,7 +51,7 @@ def observe(plan: Plan, target: Subject, store: Store, report: Report) -> list[C
     """
     evidence = []
     for planned, check in zip(plan.checks, configured(plan), strict=True):
-        missing = lacks_access(check, target.access)
+        missing = not_assessable(check, target.access)
         subjects = () if missing else tuple(_observe_check(check, plan, target, store, report))
         evidence.append(
             CheckEvidence(

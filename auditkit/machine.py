@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from auditkit.bundle.statement import rfc3339
 from auditkit.checks import Check, planted_controls
-from auditkit.conclude import lacks_access
+from auditkit.conclude import not_assessable
 from auditkit.model import Access, Json, Prompt, Turn
 from auditkit.plan import Plan, configured
 from auditkit.targets import Subject
@@ -29,7 +29,7 @@ def estimate_s(plan: Plan, target: Subject) -> dict[str, float]:
     speed = _tokens_per_s(target)
     result = {}
     for check in configured(plan):
-        if lacks_access(check, target.access):
+        if not_assessable(check, target.access):
             continue
         result[check.about.id] = _duration_s(check, plan.seed, speed, target.access)
     return result

@@ -17,7 +17,7 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from auditkit.canonical import canonical, digest, to_json
-from auditkit.checks import Check, configure, load_check, parameters, source_sha256
+from auditkit.checks import Check, configure, load_check, parameters, source_sha256, unavailable
 from auditkit.errors import PlanError
 from auditkit.model import Detection, Json
 from auditkit.plugins import wanted
@@ -52,7 +52,9 @@ class PlannedCheck:
 
     __pydantic_config__ = _CLOSED
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)+$", max_length=100)]
+    id: Annotated[
+        str, Field(pattern=r"^[a-z0-9_]+((\.[a-z0-9_]+)+|:[A-Za-z0-9_./@-]+)$", max_length=100)
+    ]
     primary: bool = True
     params: dict[str, Any] = field(default_factory=dict)
     version: int = 0
@@ -363,8 +365,10 @@ def lock(
 
 
 def _resolve(planned: PlannedCheck, check: Check, seed: int) -> PlannedCheck:
+    fix = getattr(check, "resolved", None)
+    check = fix(seed) if fix else check
     samples: Sequence[Any] = check.samples(seed)
-    if not samples:
+    if not samples and not unavailable(check):
         raise PlanError(f"check {planned.id}", got="no samples", expected="at least one")
     return replace(
         planned,

@@ -13,9 +13,16 @@ from auditkit_reports.view import SMALL_N_PARAMETERS
 
 import auditkit
 from auditkit.canonical import derive_seed, digest, to_json
-from auditkit.checks import Check, parameter_schema, parameters, planted_controls, valid_row
+from auditkit.checks import (
+    Check,
+    folder_name,
+    parameter_schema,
+    parameters,
+    planted_controls,
+    valid_row,
+)
 from auditkit.claims import claim_results
-from auditkit.conclude import TARGET, CheckEvidence, conclude, lacks_access
+from auditkit.conclude import TARGET, CheckEvidence, conclude, not_assessable
 from auditkit.errors import VerificationError
 from auditkit.model import (
     Access,
@@ -123,7 +130,7 @@ def evidence_in(bundle: Bundle, check: Check, planned: PlannedCheck, seed: int) 
     """
     record = bundle.evidence[check.about.id]
     access = Access(bundle.environment["access"])
-    missing = lacks_access(check, access)
+    missing = not_assessable(check, access)
     if record.not_assessed != missing:
         raise VerificationError(
             "not-assessed-unfounded",
@@ -143,7 +150,7 @@ def evidence_in(bundle: Bundle, check: Check, planned: PlannedCheck, seed: int) 
     if record.subjects and digest(list(record.samples)) != planned.samples_sha256:
         raise VerificationError(
             "samples-not-planned",
-            f"evidence/{check.about.id}/samples.jsonl",
+            f"evidence/{folder_name(check.about.id)}/samples.jsonl",
             got="other samples than the plan was locked with",
             expected=f"digest {planned.samples_sha256[:16]}…",
         )
@@ -183,7 +190,7 @@ def _check_rows(check: Check, observed: Observations) -> None:
         if wrong:
             raise VerificationError(
                 "row-invalid",
-                f"evidence/{check.about.id}/{observed.subject.name}.jsonl: {row.sample_id}",
+                f"evidence/{folder_name(check.about.id)}/{observed.subject.name}.jsonl: {row.sample_id}",
                 got=wrong[:200],
                 expected=f"values of a {check.about.row.__name__}",
             )

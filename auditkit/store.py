@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from auditkit.canonical import canonical, sha256, to_json
+from auditkit.checks import folder_name
 from auditkit.errors import StoreError
 from auditkit.model import Json, Row, Sample, Status
 from auditkit.reading import MAX_ATTACHED_BYTES, MAX_ATTACHED_TOTAL_BYTES
@@ -141,7 +142,7 @@ class Store:
         return self.folder / "files" / name
 
     def journal(self, check_id: str, subject: str) -> Path:
-        return self.folder / "journal" / check_id / f"{subject}.jsonl"
+        return self.folder / "journal" / folder_name(check_id) / f"{subject}.jsonl"
 
     def append(
         self, check_id: str, subject: str, batch: int, rows: Sequence[Row], seconds: float = 0.0

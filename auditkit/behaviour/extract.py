@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ MAX_TEXT = 8_000
 """Characters of a message that are kept."""
 MAX_RESULT = 2_000
 """Characters of a tool's result that are kept."""
+_MARKUP = re.compile(r"\[/?[a-z ]+\]")
 _PATH = re.compile(r"(?:/[\w.@+-]+){2,}/")
 
 
@@ -109,6 +110,8 @@ class SampleExtract:
         n_errors: Results that were errors, by tool.
         n_read: Tokens that the subject read, over all turns.
         n_written: Tokens that it wrote.
+        other_parts: How often the subject was asked in another part than its own, by part: a scorer that
+            asks the default model has the subject grade itself.
     """
 
     sample_id: str
@@ -123,6 +126,7 @@ class SampleExtract:
     n_errors: Mapping[str, int]
     n_read: int
     n_written: int
+    other_parts: Mapping[str, int]
 
 
 def extract(sample: Mapping[str, Any], *, metadata: bool = False) -> SampleExtract:
@@ -149,7 +153,21 @@ def extract(sample: Mapping[str, Any], *, metadata: bool = False) -> SampleExtra
         n_errors=_counts(m.tool for m in messages if m.role == "tool" and m.error),
         n_read=sum(int(u.get("input_tokens") or 0) for u in usage),
         n_written=sum(int(u.get("output_tokens") or 0) for u in usage),
+        other_parts=_counts(_other_parts(sample.get("events") or [])),
     )
+
+
+def _other_parts(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """For each time that the subject was asked as a scorer's judge or in a named role: which."""
+    spans = {e.get("id"): e for e in events if e.get("event") == "span_begin"}
+    for event in events:
+        if event.get("event") != "model" or event.get("model") != SUBJECT:
+            continue
+        span = spans.get(event.get("span_id"))
+        while span is not None and span.get("type") not in ("scorer", "scorers"):
+            span = spans.get(span.get("parent_id"))
+        if event.get("role") or span is not None:
+            yield _plain(str(event.get("role") or (span or {}).get("name")))
 
 
 def said(text: str, limit: int) -> Said:
@@ -220,11 +238,11 @@ def _stop(output: Mapping[str, Any]) -> str:
 
 
 def _error(error: Mapping[str, Any] | None) -> str:
-    """The first line, without the folders of the machine that it happened on."""
+    """In one line, without mark-up and the folders of the machine that it happened on."""
     if not error:
         return ""
-    lines = str(error.get("message") or "an error").strip().splitlines()
-    return _PATH.sub("…/", _plain(lines[0] if lines else "an error"))[:500]
+    words = _MARKUP.sub("", str(error.get("message") or "an error")).split()
+    return _PATH.sub("…/", _plain(" ".join(words)))[:500]
 
 
 def _counts(names: Any) -> dict[str, int]:

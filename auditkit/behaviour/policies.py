@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from auditkit.behaviour.tool_calls import tool_call
 from auditkit.errors import SubjectError
 from auditkit.model import Prompt, Turn
-from auditkit.targets import Completion, Sampling, Steering
+from auditkit.targets import Completion, Sampling, Steering, Subject
 from auditkit.targets.forwarding import Forwarding
 
-__all__ = ["Policy", "Scripted", "Steps", "n_answered", "tool_call"]
+__all__ = ["Policy", "Scripted", "Steps", "n_answered", "scripted", "tool_call"]
 
 Policy = Callable[[Sequence[Turn]], str]
 """From the turns so far, as the target would read them, to what is written next. Pure: the same turns
@@ -82,3 +82,8 @@ class Steps:
 def n_answered(turns: Sequence[Turn]) -> int:
     """How often the assistant has spoken so far."""
     return sum(turn.role == "assistant" for turn in turns)
+
+
+def scripted(policy: Policy) -> Callable[[Subject], Subject]:
+    """What plants a policy: for `Control.plant`, and for the controls that a plan names."""
+    return lambda subject: Scripted(subject=subject, policy=policy)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from auditkit.bundle.manifest import UNLISTED
 from auditkit.canonical import canonical, to_json
+from auditkit.checks import folder_name
 from auditkit.errors import VerificationError
 from auditkit.model import Arm, Json, Observations, Row, Sample, Status, SubjectInfo
 from auditkit.reading import list_files, parse_canonical, parse_lines, read_file
@@ -138,7 +139,7 @@ def write_json(folder: Path, path: str, value: object) -> None:
 
 
 def _write_record(folder: Path, record: CheckRecord) -> None:
-    place = folder / "evidence" / record.check
+    place = folder / "evidence" / folder_name(record.check)
     if record.subjects:
         place.mkdir(parents=True, exist_ok=True)
         (place / "samples.jsonl").write_bytes(_lines(record.samples))
@@ -161,7 +162,7 @@ def _index_entry(record: CheckRecord) -> dict[str, Json]:
 
 
 def _record(files: Mapping[str, bytes], entry: Json) -> CheckRecord:
-    place = f"evidence/{entry['check']}"
+    place = f"evidence/{folder_name(entry['check'])}"
     infos = [
         SubjectInfo(name=s["name"], arm=Arm(s["arm"]), description=s["description"])
         for s in entry["subjects"]
@@ -236,7 +237,7 @@ def _bytes(files: Mapping[str, bytes], path: str) -> bytes:
 def _incomplete(check: str, subject: str, got: str) -> VerificationError:
     return VerificationError(
         "evidence-incomplete",
-        f"evidence/{check}/{subject}.jsonl",
+        f"evidence/{folder_name(check)}/{subject}.jsonl",
         got=got,
         expected="one row for each sample, in their order",
     )

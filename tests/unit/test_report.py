@@ -14,7 +14,7 @@ import pytest
 from auditkit.bundle import Bundle, CheckRecord, open_bundle
 from auditkit.canonical import canonical
 from auditkit.checks import load_check
-from auditkit.conclude import lacks_access
+from auditkit.conclude import not_assessable
 from auditkit.errors import PlanError, VerificationError
 from auditkit.model import Access, Arm, Observations, SubjectInfo
 from auditkit.report import N_SHOWN, recompute
@@ -70,7 +70,7 @@ def test_what_could_not_be_asked_is_a_limit(
 ) -> None:
     cls = load_check(made.CHECK)
     monkeypatch.setattr(cls, "about", replace(cls.about, needs=Access.LOGPROBS))
-    missing = lacks_access(cls(), Access.TEXT)
+    missing = not_assessable(cls(), Access.TEXT)
     assert missing is not None
     silent = {made.CHECK: CheckRecord(check=made.CHECK, not_assessed=missing)}
     report = recompute(replace(bundle, evidence=silent))

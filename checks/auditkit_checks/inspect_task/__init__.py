@@ -1,0 +1,1 @@
+"""inspect:<task>: any task of Inspect as a check"""
