@@ -38,7 +38,9 @@ class Sandbox:
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._records: list[Record] = []
         self._ended = ""
+        self._complaints = b""
         self._reader = asyncio.create_task(self._read())
+        self._listener = asyncio.create_task(self._listen())
 
     @classmethod
     async def start(cls, spec: StageSpec, *, bwrap: Bwrap | None = None) -> Self:
@@ -171,8 +173,10 @@ class Sandbox:
             with contextlib.suppress(SandboxError, TimeoutError):
                 async with asyncio.timeout(_FINISH_S):
                     await self._ask("finish", {}, 0.0)
-        await self._kill()
         self._die("it was closed")
+        await self._kill()
+        if not (self._reader.done() and self._listener.done()):
+            await asyncio.wait([self._reader, self._listener])
 
     async def __aenter__(self) -> Self:
         return self
@@ -238,8 +242,17 @@ class Sandbox:
                 reason = said["ended"]
             elif (answered := self._waiting.get(said["id"])) and not answered.done():
                 answered.set_result(said)
-        self._die(reason)
+        if self.alive:
+            await asyncio.wait([self._listener], timeout=1.0)
+            complaints = " ".join(self._complaints.decode(errors="replace").split())
+            self._die(f"{reason}: {complaints[-300:]}" if complaints else reason)
         await self._kill()
+
+    async def _listen(self) -> None:
+        """Take in what is said on standard error, where only trouble is told, and keep its end."""
+        assert self._process.stderr is not None
+        while said := await self._process.stderr.read(4096):
+            self._complaints = (self._complaints + said)[-4096:]
 
     def _die(self, reason: str) -> None:
         self._ended = self._ended or reason
@@ -251,6 +264,8 @@ class Sandbox:
 
     async def _kill(self) -> None:
         """Kill the first process of the outer layer; the kernel kills all others before it is gone itself."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         first, self._first = self._first, -1
         if first < 0:
             await self._process.wait()
