@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -149,13 +150,14 @@ class Sandbox:
         """A regular file's content, read in the agent's view with the agent's rights.
 
         Raises:
-            OSError: As `open` would (FileNotFoundError, IsADirectoryError, PermissionError …).
-            SandboxError: The sandbox is dead, or the file is larger than the limit.
+            OSError: As `open` would (FileNotFoundError, IsADirectoryError, PermissionError …); EFBIG where the
+                file is larger than the limit.
+            SandboxError: The sandbox is dead.
         """
         answer = await self._file("read", path, limit_bytes=limit_bytes)
         content = wire.data(answer["stdout"])
         if answer["stdout_bytes"] > limit_bytes:
-            raise SandboxError(f"sandbox file {path}", got="more", expected=f"{limit_bytes} bytes")
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
         return content
 
     async def write_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
