@@ -150,8 +150,8 @@ class Sandbox:
         """A regular file's content, read in the agent's view with the agent's rights.
 
         Raises:
-            OSError: As `open` would (FileNotFoundError, IsADirectoryError, PermissionError …); EFBIG where the
-                file is larger than the limit.
+            OSError: As `open` would (FileNotFoundError, IsADirectoryError …); EFBIG where it is larger than
+                the limit.
             SandboxError: The sandbox is dead.
         """
         answer = await self._file("read", path, limit_bytes=limit_bytes)
