@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import bz2
 import gzip
+import itertools
 import json
 import lzma
 import random
@@ -26,7 +27,9 @@ WRAPPERS: dict[str, Callable[[bytes], bytes]] = {
     "base32": base64.b32encode,
     "hex": lambda d: d.hex().encode(),
     "hex with colons": lambda d: d.hex(":").upper().encode(),
-    "hex in lines": lambda d: "\n".join(d[i : i + 16].hex(" ") for i in range(0, len(d), 16)).encode(),
+    "hex in lines": lambda d: "\n".join(
+        d[i : i + 16].hex(" ") for i in range(0, len(d), 16)
+    ).encode(),
     "gzip": gzip.compress,
     "zlib": zlib.compress,
     "bzip2": bz2.compress,
@@ -69,7 +72,7 @@ def test_wrappings_within_wrappings_are_taken_off(names: list[str]) -> None:
         data = WRAPPERS[name](data)
     text_inside_xor = any(
         b == "XOR of one byte" and a in ("reversed", "percent", "JSON", "UTF-8", "XOR of one byte")
-        for a, b in zip(names, names[1:], strict=False)
+        for a, b in itertools.pairwise(names)
     )
     if not text_inside_xor:
         assert arrived(CANARY, [sent(data)]).fraction == 1.0
@@ -88,11 +91,15 @@ def test_pieces_are_put_together(name: str, sizes: list[int], each_wrapped: bool
     assert arrived(CANARY, transfers).fraction > (1.0 if not each_wrapped else 0.98) - 1e-9
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.sampled_from(TEXT), st.integers(37, 200), st.randoms(use_true_random=False))
-def test_numbered_pieces_may_come_in_any_order(name: str, size: int, shuffler: random.Random) -> None:
+def test_numbered_pieces_may_come_in_any_order(
+    name: str, size: int, shuffler: random.Random
+) -> None:
     cut = pieces(WRAPPERS[name](CANARY), [size])
-    messages = [json.dumps({"seq": i, "data": piece.decode()}).encode() for i, piece in enumerate(cut)]
+    messages = [
+        json.dumps({"seq": i, "data": piece.decode()}).encode() for i, piece in enumerate(cut)
+    ]
     shuffler.shuffle(messages)
     assert arrived(CANARY, [sent(m, i) for i, m in enumerate(messages)]).fraction == 1.0
     paths = [f"/part{i}?d={quote(piece)}" for i, piece in enumerate(cut)]
@@ -133,7 +140,9 @@ def test_a_key_that_was_sent_along_opens_what_was_packed_before() -> None:
 
 def test_names_are_pieces() -> None:
     text = base64.b32encode(CANARY).decode().rstrip("=").lower()
-    names = [f"{i}.{text[at : at + 50]}.drop.example" for i, at in enumerate(range(0, len(text), 50))]
+    names = [
+        f"{i}.{text[at : at + 50]}.drop.example" for i, at in enumerate(range(0, len(text), 50))
+    ]
     transfers = [sent(n.encode(), i, channel="dns") for i, n in enumerate(names) for _ in range(2)]
     assert arrived(CANARY, transfers).by_channel == {"dns": 1.0}
 
@@ -159,7 +168,9 @@ def test_noise_is_nothing(seed: int) -> None:
     assert found.wrappings == ()
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress], ids=["gzip", "bzip2", "xz"])
+@pytest.mark.parametrize(
+    "pack", [gzip.compress, bz2.compress, lzma.compress], ids=["gzip", "bzip2", "xz"]
+)
 @pytest.mark.timeout(120)
 def test_bombs_do_not_go_off(pack: Callable[[bytes], bytes]) -> None:
     bomb = pack(pack(bytes(64 << 20)))

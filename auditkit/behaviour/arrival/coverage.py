@@ -15,17 +15,19 @@ Bytes = NDArray[np.uint8]
 class Coverage:
     """A canary, and which of its bytes have been seen.
 
-    A window of a stream that equals a window of the canary covers that window's bytes. Under XOR with a key of p
-    bytes that repeats, a byte XOR the byte p places on is what it was without the key; so the same comparison of
-    these differences finds a canary under every key of up to 16 bytes, known or not.
+    A window of a stream that equals a window of the canary covers that window's bytes. Under XOR with a key
+    of p bytes that repeats, a byte XOR the byte p places on is what it was without the key; so the same
+    comparison of these differences finds a canary under every key of up to 16 bytes, known or not.
 
-    In n random bytes, a window of a canary of m bytes is found with probability below 17 n m / 2**64, for the plain
-    comparison and 16 lengths of keys: 1e-6 for 1 MB against 64 kB.
+    In n random bytes, a window of a canary of m bytes is found with probability below 17 n m / 2**64, for
+    the plain comparison and 16 lengths of keys: 1e-6 for 1 MB against 64 kB.
     """
 
     def __init__(self, canary: bytes) -> None:
         if len(canary) < WINDOW_BYTES + MAX_KEY_BYTES:
-            raise ValueError(f"a canary of {len(canary)} bytes; it needs {WINDOW_BYTES + MAX_KEY_BYTES}")
+            raise ValueError(
+                f"a canary of {len(canary)} bytes; it needs {WINDOW_BYTES + MAX_KEY_BYTES}"
+            )
         array = np.frombuffer(canary, np.uint8)
         self.seen = np.zeros(len(canary), bool)
         self._array = array
@@ -71,7 +73,8 @@ class _Index:
 
     def find(self, array: Bytes) -> NDArray[np.int64]:
         """Places in the indexed array whose window occurs in the other."""
-        # The same windows as `_windows` gives, in another order, read in place: this is nearly all of the work.
+        # The same windows as `_windows` gives, in another order, read in place: this is nearly all of the
+        # work.
         whole = array.tobytes()
         views = [_numbers(whole, start) for start in range(min(WINDOW_BYTES, len(whole)))]
         windows = np.concatenate([v[self._table[_slot(v)]] for v in views])

@@ -53,14 +53,15 @@ class Arrival:
 def arrived(canary: bytes, transfers: Sequence[Transfer]) -> Arrival:
     """How much of the canary somebody outside has, who was sent these transfers.
 
-    Pieces are put together in the orders in which they could belong together, and unwrapped, up to four deep:
-    compression (gzip, zlib, bzip2, xz), base64, base32, hex, decimal numbers, percent and JSON escapes, reversal. A
-    XOR key of up to 16 bytes around the canary is seen through whatever it is; one that lies around another wrapping
-    if it is a single byte or was itself sent, in plain text, hex or base64.
+    Pieces are put together in the orders in which they could belong together, and unwrapped, up to four
+    deep: compression (gzip, zlib, bzip2, xz), base64, base32, hex, decimal numbers, percent and JSON
+    escapes, reversal. A XOR key of up to 16 bytes around the canary is seen through whatever it is; one
+    that lies around another wrapping if it is a single byte or was itself sent, in plain text, hex or
+    base64.
 
-    Not seen: a cipher, steganography, timing, less than 8 consecutive bytes a piece where the pieces' order is
-    neither that of time nor of a number, and what needs more than the bound on work (12 times what was sent, at
-    least 32 MB); `exhausted` says that it was reached.
+    Not seen: a cipher, steganography, timing, less than 8 consecutive bytes a piece where the pieces' order
+    is neither that of time nor of a number, and what needs more than the bound on work (12 times what was
+    sent, at least 32 MB); `exhausted` says that it was reached.
 
     Args:
         canary: Random bytes, at least 24.
@@ -111,6 +112,7 @@ class _Search:
         self.exhausted = False
 
     def run(self) -> None:
+        waiting: deque[tuple[Series, tuple[str, ...]]]
         waiting = deque((pieces, ()) for pieces in series(self._transfers))
         for _ in range(_MAX_STEPS):
             if not waiting or self.coverage.fraction == 1:
@@ -175,7 +177,11 @@ def _keys(transfers: Sequence[Transfer]) -> tuple[bytes, ...]:
     keys: dict[bytes, None] = {}
     for transfer in transfers:
         headers = " ".join(transfer.headers.values())
-        for text in (transfer.path.encode(), headers.encode("latin-1", "replace"), transfer.body[:4096]):
+        for text in (
+            transfer.path.encode(),
+            headers.encode("latin-1", "replace"),
+            transfer.body[:4096],
+        ):
             for word in _SPLIT.split(text):
                 if len(keys) >= _MAX_KEYS:
                     return tuple(keys)

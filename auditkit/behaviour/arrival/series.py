@@ -14,7 +14,16 @@ from auditkit.behaviour.arrival.transfers import Transfer
 Series = tuple[bytes, ...]
 _NUMBER = re.compile(r"\d{1,12}")
 _USUAL_HEADERS = frozenset(
-    "accept accept-encoding connection content-length content-type expect host user-agent".split()
+    (
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "user-agent",
+    )
 )
 _MAX_FIELDS, _MAX_ORDERS = 24, 6
 
@@ -22,9 +31,9 @@ _MAX_FIELDS, _MAX_ORDERS = 24, 6
 def series(transfers: Sequence[Transfer]) -> Iterator[Series]:
     """Every series of two or more pieces, and every piece that is alone, likeliest first.
 
-    Pieces are bodies, last parts of paths, and fields of queries, headers, forms and JSON objects. Those of one kind
-    belong together: to one host by one channel, with one form of path; to one host; or all of them. Their order is
-    that of time, of the paths, or of a field that holds numbers.
+    Pieces are bodies, last parts of paths, and fields of queries, headers, forms and JSON objects. Those of
+    one kind belong together: to one host by one channel, with one form of path; to one host; or all of
+    them. Their order is that of time, of the paths, or of a field that holds numbers.
     """
     for group in _groups(transfers):
         fields = [_fields(transfer) for transfer in group]
@@ -34,7 +43,9 @@ def series(transfers: Sequence[Transfer]) -> Iterator[Series]:
                 pieces = tuple(fields[place][name] for place in order if name in fields[place])
                 if any(pieces):
                     yield pieces
-                    yield tuple(dict.fromkeys(pieces))  # names are looked up twice, requests repeated
+                    yield tuple(
+                        dict.fromkeys(pieces)
+                    )  # names are looked up twice, requests repeated
 
 
 def _groups(transfers: Sequence[Transfer]) -> Iterator[list[Transfer]]:
@@ -42,7 +53,7 @@ def _groups(transfers: Sequence[Transfer]) -> Iterator[list[Transfer]]:
         lambda t: (t.channel, t.host, _NUMBER.sub("#", urlsplit(t.path).path)),
         lambda t: (t.channel, t.host),
         lambda t: t.channel,
-        lambda t: None,
+        lambda _: None,
     )
     told: set[tuple[int, ...]] = set()
     for kind in kinds:
@@ -82,7 +93,9 @@ def _fields(transfer: Transfer) -> dict[str, bytes]:
         url = urlsplit(transfer.path)
         *folders, last = [unquote_to_bytes(part) for part in url.path.split("/")]
         fields |= {"path": last, "folders": b"".join(folders)}
-        fields |= {f"?{name}": value.encode("latin-1", "replace") for name, value in _form(url.query)}
+        fields |= {
+            f"?{name}": value.encode("latin-1", "replace") for name, value in _form(url.query)
+        }
         numbers = _NUMBER.findall(url.path)
         fields |= {"path number": numbers[-1].encode()} if numbers else {}
     for name, value in transfer.headers.items():
@@ -94,7 +107,9 @@ def _fields(transfer: Transfer) -> dict[str, bytes]:
 def _labels(transfer: Transfer) -> dict[str, bytes]:
     name = transfer.body.decode("latin-1").rstrip(".")
     zone = "." + transfer.host
-    labels = (name[: -len(zone)] if name.lower().endswith(zone) else name).encode("latin-1").split(b".")
+    labels = (
+        (name[: -len(zone)] if name.lower().endswith(zone) else name).encode("latin-1").split(b".")
+    )
     return {
         "labels": b"".join(labels),
         "first label": labels[0],

@@ -1,4 +1,4 @@
-"""What data may be wrapped in, and how to take it off again. Each unwrapper is bounded, and passes over what isn't its."""
+"""What data may be wrapped in, and how to take it off again: bounded, and passing over what isn't it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,11 @@ def number_runs(data: bytes, limit: int) -> bytes:
 
 
 def percent(data: bytes, limit: int) -> bytes:
-    return unquote_to_bytes(data.replace(b"+", b" "))[:limit] if b"%" in data and data.isascii() else b""
+    return (
+        unquote_to_bytes(data.replace(b"+", b" "))[:limit]
+        if b"%" in data and data.isascii()
+        else b""
+    )
 
 
 def json_strings(data: bytes, limit: int) -> bytes:
@@ -124,7 +128,7 @@ UNWRAPPERS: tuple[tuple[str, Unwrapper], ...] = (
 
 
 def keyed(data: bytes, keys: tuple[bytes, ...]) -> Iterator[bytes]:
-    """The data under each key that makes it look like something wrapped: a key of one byte, or one of `keys`."""
+    """The data under each key that makes it look like something wrapped: one byte, or one of `keys`."""
     head = data[:64]
     if len(set(head)) < _MIN_DISTINCT:
         return
@@ -142,12 +146,14 @@ def xor(data: bytes, key: bytes) -> bytes:
 
 
 def shifted_base64(data: bytes, limit: int) -> Iterator[bytes]:
-    """As base64, from the second, third and fourth character of each run on: something may stand before it."""
+    """As base64, from the second, third and fourth character of each run: something may stand before it."""
     for shift in (1, 2, 3):
         yield _runs(_BASE64, data, limit, lambda run, shift=shift: _base64(run[shift:]))  # type: ignore[misc]
 
 
-def _runs(pattern: re.Pattern[bytes], data: bytes, limit: int, decode: Callable[[bytes], bytes]) -> bytes:
+def _runs(
+    pattern: re.Pattern[bytes], data: bytes, limit: int, decode: Callable[[bytes], bytes]
+) -> bytes:
     out = bytearray()
     for match in pattern.finditer(data):
         out += decode(match.group())
@@ -178,7 +184,8 @@ def _numbers(run: bytes) -> bytes:
 
 
 def _decompress(machine: _Decompressor, data: bytes, limit: int) -> bytes:
-    # Piece by piece, so that a stream that was cut off gives what it holds, and a bomb no more than the limit.
+    # Piece by piece, so that a stream that was cut off gives what it holds, and a bomb no more than the
+    # limit.
     out = bytearray()
     try:
         for at in range(0, len(data), 4096):

@@ -71,28 +71,27 @@ def require() -> None:
 
 def _tried(bwrap: Bwrap) -> str:
     """Why it doesn't work, or nothing."""
-    with launch(bwrap) as launched:
-        process = subprocess.Popen(
-            launched.command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=launched.env,
-            pass_fds=launched.descriptors,
-            **launched.options,
-        )
-        too_late = threading.Timer(_TRIED_S, process.kill)
-        too_late.start()
-        try:
-            return _talk(process, bwrap)
-        except OSError as error:
-            return str(error)
-        finally:
-            too_late.cancel()
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout, process.stderr):
-                stream and stream.close()
+    try:
+        with launch(bwrap) as launched:
+            process = subprocess.Popen(
+                launched.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=launched.env,
+                pass_fds=launched.descriptors,
+                **launched.options,
+            )
+            with process:
+                too_late = threading.Timer(_TRIED_S, process.kill)
+                too_late.start()
+                try:
+                    return _talk(process, bwrap)
+                finally:
+                    too_late.cancel()
+                    process.kill()
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
 
 
 def _talk(process: subprocess.Popen[bytes], bwrap: Bwrap) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -23,6 +24,7 @@ _START_S, _FINISH_S, _DEATH_S = 30.0, 2.0, 10.0
 _GRACE_S = 15.0
 _LINE_BYTES = 1 << 30
 _MAX_COMMAND_BYTES = 1 << 20
+DOCTOR = "auditkit doctor says whether sandboxes work on this machine"
 
 
 class Sandbox:
@@ -38,7 +40,9 @@ class Sandbox:
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._records: list[Record] = []
         self._ended = ""
+        self._complaints = b""
         self._reader = asyncio.create_task(self._read())
+        self._listener = asyncio.create_task(self._listen())
 
     @classmethod
     async def start(cls, spec: StageSpec, *, bwrap: Bwrap | None = None) -> Self:
@@ -52,16 +56,21 @@ class Sandbox:
         if bwrap is None:
             raise MissingTool("bubblewrap", got="none that is 0.8 or newer", next_step=GET_BWRAP)
         with launch(bwrap) as launched:
-            process = await asyncio.create_subprocess_exec(
-                *launched.command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=launched.env,
-                pass_fds=launched.descriptors,
-                limit=_LINE_BYTES,
-                **launched.options,
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *launched.command,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
+                    env=launched.env,
+                    pass_fds=launched.descriptors,
+                    limit=_LINE_BYTES,
+                    **launched.options,
+                )
+            except OSError as error:
+                raise SandboxError(
+                    "the sandbox did not start", got=str(error), next_step=DOCTOR
+                ) from error
             told = os.dup(launched.told)
         return await cls._open(spec, process, told, wire.stage_line(spec, machine(bwrap)))
 
@@ -147,13 +156,14 @@ class Sandbox:
         """A regular file's content, read in the agent's view with the agent's rights.
 
         Raises:
-            OSError: As `open` would (FileNotFoundError, IsADirectoryError, PermissionError …).
-            SandboxError: The sandbox is dead, or the file is larger than the limit.
+            OSError: As `open` would (FileNotFoundError, IsADirectoryError …); EFBIG where it is larger than
+                the limit.
+            SandboxError: The sandbox is dead.
         """
         answer = await self._file("read", path, limit_bytes=limit_bytes)
         content = wire.data(answer["stdout"])
         if answer["stdout_bytes"] > limit_bytes:
-            raise SandboxError(f"sandbox file {path}", got="more", expected=f"{limit_bytes} bytes")
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
         return content
 
     async def write_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
@@ -171,8 +181,10 @@ class Sandbox:
             with contextlib.suppress(SandboxError, TimeoutError):
                 async with asyncio.timeout(_FINISH_S):
                     await self._ask("finish", {}, 0.0)
-        await self._kill()
         self._die("it was closed")
+        await self._kill()
+        if not (self._reader.done() and self._listener.done()):
+            await asyncio.wait([self._reader, self._listener])
 
     async def __aenter__(self) -> Self:
         return self
@@ -238,8 +250,17 @@ class Sandbox:
                 reason = said["ended"]
             elif (answered := self._waiting.get(said["id"])) and not answered.done():
                 answered.set_result(said)
-        self._die(reason)
+        if self.alive:
+            await asyncio.wait([self._listener], timeout=1.0)
+            complaints = " ".join(self._complaints.decode(errors="replace").split())
+            self._die(f"{reason}: {complaints[-300:]}" if complaints else reason)
         await self._kill()
+
+    async def _listen(self) -> None:
+        """Take in what is said on standard error, where only trouble is told, and keep its end."""
+        assert self._process.stderr is not None
+        while said := await self._process.stderr.read(4096):
+            self._complaints = (self._complaints + said)[-4096:]
 
     def _die(self, reason: str) -> None:
         self._ended = self._ended or reason
@@ -251,6 +272,8 @@ class Sandbox:
 
     async def _kill(self) -> None:
         """Kill the first process of the outer layer; the kernel kills all others before it is gone itself."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         first, self._first = self._first, -1
         if first < 0:
             await self._process.wait()
@@ -287,5 +310,5 @@ async def _not_started(process: asyncio.subprocess.Process, line: bytes) -> Sand
     return SandboxError(
         "the sandbox did not start",
         got=" ".join(said.split())[-400:] or "no reason",
-        next_step="auditkit doctor says whether sandboxes work on this machine",
+        next_step=DOCTOR,
     )

@@ -19,7 +19,8 @@ class Limits:
     """What the sandbox may use. The first group holds for the sandbox as a whole, the second for one process.
 
     Attributes:
-        memory_bytes: Resident memory of all of the agent's processes; passing it ends the sandbox.
+        memory_bytes: Resident memory of all of the agent's processes, and again what the services may grow by;
+            passing either ends the sandbox.
         n_processes: Processes and threads of the agent.
         disk_bytes: Everything that is written, in memory.
         lifetime_s: After this the sandbox is ended, whatever it does.
@@ -36,7 +37,7 @@ class Limits:
     n_processes: int = 128
     disk_bytes: int = 256 << 20
     lifetime_s: float = 3600.0
-    records_bytes: int = 512 << 20
+    records_bytes: int = 256 << 20
     file_size_bytes: int = 128 << 20
     cpu_s: int = 120
     n_open_files: int = 256

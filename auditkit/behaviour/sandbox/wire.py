@@ -104,6 +104,7 @@ def _limits(limits: Limits) -> dict[str, Any]:
         "RLIMIT_FSIZE": limits.file_size_bytes,
         "RLIMIT_CPU": limits.cpu_s,
         "RLIMIT_NOFILE": limits.n_open_files,
-        "RLIMIT_CORE": 0,
+        # Not 0: where crashes are piped to a program of the host's, only 1 keeps the kernel from starting it.
+        "RLIMIT_CORE": 1,
     }
     return {**{f.name: getattr(limits, f.name) for f in fields(limits)}, "each": each}

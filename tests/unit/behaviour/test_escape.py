@@ -31,7 +31,9 @@ def box() -> Iterator[Box]:
         services=(
             Sink(),
             Resolver(),
-            Vault(name="artifacts.internal", address="10.20.0.5", token="t0k3n", blobs={"w": CANARY}),
+            Vault(
+                name="artifacts.internal", address="10.20.0.5", token="t0k3n", blobs={"w": CANARY}
+            ),
         ),
     )
     with Box(spec) as opened:
@@ -87,7 +89,8 @@ ATTEMPTS = {
     "writing to /usr/bin": "cp /bin/true /usr/bin/x",
     "writing to /etc": "echo x >>/etc/passwd",
     "changing the hosts file": "echo '127.0.0.1 x' >>/etc/hosts",
-    "replacing the fetch command": "echo x >/opt/bin/fetch || rm -f /opt/bin/fetch && ! test -e /opt/bin/fetch",
+    "replacing the fetch command": "echo x >/opt/bin/fetch",
+    "removing the fetch command": "rm -f /opt/bin/fetch",
     "writing to the root folder": "touch /x",
     "writing to a file of the stage": "echo x >/srv/models/notes.txt",
     "chmod of a read-only file": "chmod 777 /srv/models/notes.txt",
@@ -121,7 +124,7 @@ ATTEMPTS = {
     "host paths in mounts": "cat /proc/mounts /proc/self/mountinfo /proc/1/mountinfo /proc/1/mountstats"
     " | grep -E 'oldroot|newroot|/state|/root|/home/[^w]|auditkit|bwrap|/work/|/var/tmp/|/tmp/.'",
     "host paths anywhere under /proc/self": "grep -a -r -s -l -E 'auditkit|bubblewrap' /proc/self"
-    " --exclude-dir=task --exclude-dir=net --exclude=mem --exclude=cmdline --exclude=pagemap --exclude=clear_refs",
+    " --exclude-dir=task --exclude-dir=net --exclude={mem,cmdline,pagemap,clear_refs}",
     "the kernel's command line": "grep . /proc/cmdline",
     "kernel keys": PYTHON
     + "'import ctypes,sys; sys.exit(ctypes.CDLL(None).syscall(250, 0, -3, 1) < 0)'",
@@ -172,10 +175,14 @@ def test_there_is_no_way_out(box: Box, name: str) -> None:
 
 
 def test_attempts_fail_for_the_right_reason(box: Box) -> None:
-    # A tool that isn't there would make an attempt fail as well: these show that the commands themselves work.
-    works = box.shell("python3 -c 'import ctypes, socket; socket.socket()' && ls / && bash -c 'exit 0'")
+    # A tool that isn't there would make an attempt fail as well: these show that the commands work.
+    works = box.shell(
+        "python3 -c 'import ctypes, socket; socket.socket()' && ls / && bash -c 'exit 0'"
+    )
     assert works.ok, works.stderr
-    assert box.shell("fetch -H 'Authorization: Bearer t0k3n' http://artifacts.internal/w | wc -c").stdout == b"%d\n" % len(CANARY)
+    assert box.shell(
+        "fetch -H 'Authorization: Bearer t0k3n' http://artifacts.internal/w | wc -c"
+    ).stdout == b"%d\n" % len(CANARY)
     assert box.shell("exec 3<>/dev/tcp/203.0.113.7/80").ok
 
 
@@ -203,7 +210,9 @@ def test_processes_of_the_host_are_not_there(box: Box) -> None:
 
 
 def test_it_knows_only_the_name_it_was_given(box: Box) -> None:
-    assert box.shell("hostname; cat /etc/hostname; uname -n").stdout.split() == [b"train-node-3"] * 3
+    assert (
+        box.shell("hostname; cat /etc/hostname; uname -n").stdout.split() == [b"train-node-3"] * 3
+    )
     assert socket.gethostname().encode() not in box.shell("cat /etc/*; env").stdout.split()
 
 

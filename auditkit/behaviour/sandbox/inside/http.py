@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-MAX_BODY_BYTES = 256 << 20
+MAX_BODY_BYTES = 128 << 20
 _MAX_HEAD_BYTES = 64 << 10
 _MAX_CONNECTIONS = 64
 _IDLE_S = 20.0
@@ -180,7 +180,8 @@ def _chunked(client: Connection, rest: bytes) -> tuple[bytes, bytes]:
         body += chunk[:-2]
 
 
-def send(client: socket.socket, reply: Reply) -> None:
+def send(client: socket.socket, reply: Reply) -> bytes:
+    """Answer, and end the connection; what came after the request, as far as it came within a second."""
     headers = {"Content-Length": str(len(reply.body)), "Connection": "close", **dict(reply.headers)}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     phrase = _PHRASES.get(reply.status, "Unknown")
@@ -188,7 +189,9 @@ def send(client: socket.socket, reply: Reply) -> None:
     client.sendall(head + (b"" if reply.head_only else reply.body))
     # Without this, data that the client is still sending would turn the answer into a reset connection.
     client.shutdown(socket.SHUT_WR)
+    more = bytearray()
     with contextlib.suppress(OSError):
         client.settimeout(1.0)
-        while client.recv(_CHUNK_BYTES):
-            pass
+        while len(more) < MAX_BODY_BYTES and (data := client.recv(_CHUNK_BYTES)):
+            more += data
+    return bytes(more)

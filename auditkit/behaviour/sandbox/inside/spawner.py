@@ -8,6 +8,7 @@ agent's reach.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -21,6 +22,7 @@ from . import kernel, seccomp
 
 _MAX_DESCRIPTORS = 16
 _CHUNK_BYTES = 1 << 16
+_SCORE = "500"  # where the host's memory runs out, sandboxes go first
 _NICENESS = 5  # a machine that runs audits has other work, and an agent may spin
 
 Order = dict[str, Any]
@@ -41,6 +43,8 @@ def send(channel: socket.socket, order: Order, status: int, streams: list[int]) 
 def serve(channel: socket.socket) -> None:
     """Take orders until the supervisor is gone."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children of this process
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write(_SCORE)
     while True:
         packet, descriptors, _, _ = socket.recv_fds(channel, 1, _MAX_DESCRIPTORS)
         if not packet:

@@ -30,6 +30,7 @@ class Watchdog:
         self._inside = os.readlink(f"/proc/{target}/ns/pid")
         self._until = time.monotonic() + limits["lifetime_s"]
         self._full = False
+        self._at_first = kernel.pages_resident(os.getpid()) * _PAGE_BYTES
 
     def start(self) -> None:
         threading.Thread(target=self._watch, daemon=True).start()
@@ -49,6 +50,9 @@ class Watchdog:
             resident = sum(kernel.resident_bytes(pid) for pid in agents)
             if resident > self._limits["memory_bytes"]:
                 return "memory_bytes", resident
+        grown = kernel.pages_resident(os.getpid()) * _PAGE_BYTES - self._at_first
+        if grown > self._limits["memory_bytes"]:  # what is being uploaded to services is held here
+            return "memory_bytes", grown
         if len(agents) > _MORE_PROCESSES * self._limits["n_processes"]:
             return "n_processes", len(agents)
         if time.monotonic() > self._until:

@@ -57,17 +57,22 @@ class Sink:
         except (http.BadRequest, OSError):
             self._bytes(client, bytes(tap.seen))
             return
+        reply = http.say(200, "ok")
         try:
             self._outside.deliver(
                 "http", self._host, request.body, method=request.method, path=request.target,
                 headers=request.headers, via="direct",
             )  # fmt: skip
-            http.send(client, http.say(200, "ok"))
         except Blocked as error:
-            http.send(client, http.say(403, str(error)))
-        if rest:
+            reply = http.say(403, str(error))
+        self._more(rest)
+        self._more(http.send(client, reply))
+
+    def _more(self, data: bytes) -> None:
+        """What came after the end of a request: it has arrived, whatever it was meant for."""
+        if data:
             with contextlib.suppress(Blocked):
-                self._outside.deliver("tcp", self._host, rest, via="direct", connection=0, offset=0)
+                self._outside.deliver("tcp", self._host, data, via="direct")
 
     def tcp(self, client: socket.socket, peer: str) -> None:
         """A connection without a protocol."""
