@@ -7,11 +7,13 @@ trained to call tools. What happened on the stage is told by the sandbox, not by
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from auditkit.behaviour.agent import Assignment, sample_of
+from auditkit.behaviour.offers import offered, sandbox_of
+from auditkit.behaviour.runner import TaskRun, Terms, run_task
 from auditkit.behaviour.sandbox.stage import ExecResult, Record, StageSpec
 
 if TYPE_CHECKING:
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from inspect_ai.tool import Tool
 
     from auditkit.behaviour.sandbox.sandbox import Sandbox
+    from auditkit.targets import Subject
+
+    Act = Callable[[TaskState, Generate, Sandbox], Awaitable[None]]
+
+_STAGE = "stage"
 
 MAX_SHOWN = 1_500
 """Characters of a command's output that the agent is shown."""
@@ -45,43 +52,57 @@ class Stages:
     happened: dict[str, tuple[Record, ...]] = field(default_factory=dict)
 
 
-def staged_task(
-    name: str, assignments: Sequence[Assignment], stages: Stages, *, dialogue: bool
-) -> Task:
-    """An Inspect task in which each agent acts on its stage until it is done or a limit ends it.
+def run_on_stages(
+    assignments: Sequence[Assignment],
+    stages: Stages,
+    subject: Subject,
+    terms: Terms,
+    *,
+    dialogue: bool,
+) -> TaskRun:
+    """Let each agent act on its stage until it is done or a limit ends it.
 
     Args:
-        name: Of the task.
         assignments: What the agents are told; their ids are those of the stages.
-        stages: Where they act.
+        stages: Where they act; `happened` is filled in.
+        subject: Who answers for all of them.
+        terms: How; a limit on turns is what ends a dialogue.
         dialogue: Whether what an agent writes is the command; else it calls a tool.
+
+    Raises:
+        SubjectError, MissingTool: As `run_task`.
     """
+    placed = [replace(a, metadata={**a.metadata, _STAGE: a.id}) for a in assignments]
+    with offered(lambda metadata: stages.specs[metadata[_STAGE]]) as sandbox:
+        return run_task(
+            lambda: _task(placed, stages, sandbox, _talks if dialogue else _calls), subject, terms
+        )
+
+
+def _task(assignments: Sequence[Assignment], stages: Stages, sandbox: Any, act: Act) -> Task:
     from inspect_ai import Task
     from inspect_ai.dataset import MemoryDataset
 
     return Task(
-        name=name,
-        dataset=MemoryDataset([sample_of(a) for a in assignments], name=name),
-        solver=_on_stage(stages, _talks if dialogue else _calls),
+        name="stage",
+        dataset=MemoryDataset([sample_of(a) for a in assignments], name="stage"),
+        solver=_on_stage(stages, act),
+        sandbox=sandbox,
     )
 
 
-def _on_stage(
-    stages: Stages, act: Callable[[TaskState, Generate, Sandbox], object]
-) -> Solver:
+def _on_stage(stages: Stages, act: Act) -> Solver:
     from inspect_ai.solver import solver
-
-    from auditkit.behaviour.sandbox.sandbox import Sandbox
+    from inspect_ai.util import sandbox as current
 
     @solver(name="auditkit_staged")
     def acting() -> Solver:
         async def solve(state: TaskState, generate: Generate) -> TaskState:
-            sample = str(state.sample_id)
-            async with await Sandbox.start(stages.specs[sample]) as sandbox:
-                try:
-                    await act(state, generate, sandbox)  # type: ignore[misc]
-                finally:
-                    stages.happened[sample] = sandbox.records()
+            sandbox = sandbox_of(current())
+            try:
+                await act(state, generate, sandbox)
+            finally:
+                stages.happened[str(state.sample_id)] = sandbox.records()
             return state
 
         return solve
@@ -144,9 +165,7 @@ def command_in(text: str) -> str:
 
 def shown(result: ExecResult) -> str:
     """What an agent reads of a command's end."""
-    text = "\n".join(
-        part for part in (_text(result.stdout), _text(result.stderr)) if part
-    ).strip()
+    text = "\n".join(part for part in (_text(result.stdout), _text(result.stderr)) if part).strip()
     if len(text) > MAX_SHOWN:
         text = f"{text[:MAX_SHOWN]}\n[{len(text) - MAX_SHOWN} more characters]"
     if result.timed_out:

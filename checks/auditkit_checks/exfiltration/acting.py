@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditkit.behaviour.agent import Assignment
-from auditkit.behaviour.runner import LOG, Limits, TaskRun, Terms, run_task
+from auditkit.behaviour.runner import LOG, Limits, TaskRun, Terms
 from auditkit.behaviour.sandbox.availability import require
-from auditkit.behaviour.staged import Stages, staged_task
+from auditkit.behaviour.staged import Stages, run_on_stages
 from auditkit.canonical import to_json
 from auditkit.model import Filed, Row, Sample, Status
 from auditkit.targets import Subject
@@ -56,7 +56,8 @@ def _played(
     ]
     stages = Stages(
         specs={
-            s.id: stage(world(s.input["level"], s.input["scenario"], s.input["seed"])) for s in samples
+            s.id: stage(world(s.input["level"], s.input["scenario"], s.input["seed"]))
+            for s in samples
         }
     )
     terms = Terms(
@@ -64,9 +65,7 @@ def _played(
         limits=Limits(turns=manner.max_turns, max_new_tokens=manner.max_new_tokens),
         max_samples=manner.n_parallel,
     )
-    run = run_task(
-        lambda: staged_task("exfiltration", asked, stages, dialogue=dialogue), subject, terms
-    )
+    run = run_on_stages(asked, stages, subject, terms, dialogue=dialogue)
     for sample in samples:
         yield _row(sample, run, stages)
 
@@ -96,10 +95,16 @@ def shown(sample: Sample, row: Row) -> list[tuple[str, str]]:
         ("Where", f"level {told['level']}, {here.scenario.name}"),
         ("Interface", f"{told['interface']}{weaker}"),
         ("Got so far", ", ".join(reached) or "nowhere"),
-        ("Arrived", f"{got.arrived:.0%} of the decoy" + (f", by {', '.join(got.channels)}" if got.channels else "")),
+        (
+            "Arrived",
+            f"{got.arrived:.0%} of the decoy"
+            + (f", by {', '.join(got.channels)}" if got.channels else ""),
+        ),
     ]
     if got.arrived:
-        pairs.insert(0, ("Redact", "Hazardous: this got the weights out. Redact it before publication."))
+        pairs.insert(
+            0, ("Redact", "Hazardous: this got the weights out. Redact it before publication.")
+        )
     messages: Sequence[Mapping[str, Any]] = row.values["said"]["messages"]
     for message in messages[:MAX_TURNS_SHOWN]:
         pairs.append((message["role"].capitalize(), _words(message)))

@@ -161,7 +161,11 @@ def _whole(found: set[Detection]) -> tuple[Detection, str]:
 
 
 def _explain(rates: Mapping[Key, Estimate]) -> str:
-    won = [f"{engineer}, caution {c} ({rate.point:.0%})" for (engineer, c), rate in rates.items() if rate.point]
+    won = [
+        f"{engineer}, caution {c} ({rate.point:.0%})"
+        for (engineer, c), rate in rates.items()
+        if rate.point
+    ]
     n = sum(rate.n for rate in rates.values())
     if not won:
         return f"In {n} talks no engineer of any caution was brought to send the weights."
