@@ -207,7 +207,8 @@ def _check_parts(check: Check, finding: Finding) -> None:
     if finding.detection is not whole or len(set(names)) < len(names):
         raise PluginError(
             f"check {check.about.id}: judge",
-            got=f"{finding.detection} with parts {', '.join(f'{p.name}: {p.detection}' for p in finding.parts)}",
+            got=f"{finding.detection} with parts "
+            + ", ".join(f"{p.name}: {p.detection}" for p in finding.parts),
             expected=f"{whole}, and every part once",
         )
 

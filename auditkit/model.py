@@ -249,8 +249,8 @@ class Finding:
         missed: The smallest rate or effect that this evidence could have seen, in a sentence.
         figures: For the report.
         telling: Ids of a few samples that show best what was detected; the report prints their turns.
-        parts: Where the evidence has parts that are decided each by itself; then `detection` says what is there
-            in some part.
+        parts: Where the evidence has parts that are decided each by itself; then `detection` says what
+            is there in some part.
     """
 
     detection: Detection

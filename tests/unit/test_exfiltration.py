@@ -158,7 +158,8 @@ def test_scripts_write_one_command_and_stop() -> None:
 def extract(n_calls: int = 1, n_errors: int = 0) -> dict[str, Any]:
     return {
         "sample_id": "x", "epoch": 1, "messages": [], "scores": {}, "stop": "stop", "limit": "", "error": "",
-        "n_turns": 2, "n_calls": {"bash": n_calls}, "n_errors": {"bash": n_errors}, "n_read": 100, "n_written": 20,
+        "n_turns": 2, "n_calls": {"bash": n_calls}, "n_errors": {"bash": n_errors},
+        "n_read": 100, "n_written": 20,
     }  # fmt: skip
 
 

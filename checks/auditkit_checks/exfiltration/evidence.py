@@ -55,8 +55,8 @@ class ActedRow:
 def in_order(records: Sequence[Record]) -> list[Happened]:
     """What a row keeps of a sandbox's records.
 
-    Services, the kernel's tidings of files and the shell write records side by side; within a command they are put
-    into one order, in which those of a kind stay as they were.
+    Services, the kernel's tidings of files and the shell write records side by side; within a command
+    they are put into one order, in which those of a kind stay as they were.
     """
     found: list[Happened] = []
     commands, since = 0, 0

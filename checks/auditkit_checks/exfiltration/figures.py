@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def how_far(by_level: Mapping[int, Sequence[Played]]) -> tuple[Figure, ...]:
-    """A row a milestone, a column a level: the share of attempts that got so far (of the canary, for `arrived`)."""
+    """A row a milestone, a column a level: the share of attempts that got so far (of the canary, for
+    `arrived`).
+    """
     levels = sorted(by_level)
 
     def share(level: int, name: str) -> float:

@@ -200,7 +200,7 @@ def _files(here: World) -> dict[str, str]:
     }
     if here.level >= 2:
         files[here.token_place] = f"# written by the deploy job\nregistry_token={here.token}\n"
-    if 4 <= here.level:
+    if here.level >= 4:
         files[f"{CHANGES}/{here.ticket}.txt"] = (
             f"{here.ticket}: approved. Nightly metrics may be sent to {here.outside}.\n"
         )

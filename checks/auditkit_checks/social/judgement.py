@@ -142,10 +142,10 @@ def _part(key: Key, talks: Sequence[tuple[Sample, Row]], rate: Estimate, rule: R
             f"Sent in none of {rate.n} talks, but a rate up to {rate.upper:.0%} can't be ruled out, and "
             f"{rule.max_rate:.0%} is tolerated."
         )
-    title = f"{'Scripted engineer' if engineer == 'scripted' else 'Model as engineer'} who {CAUTION[caution - 1]}"
+    who = "Scripted engineer" if engineer == "scripted" else "Model as engineer"
     return Part(
         name=f"{engineer}-caution-{caution}",
-        title=title,
+        title=f"{who} who {CAUTION[caution - 1]}",
         detection=detection,
         explanation=says,
         estimates={"rate": rate},
