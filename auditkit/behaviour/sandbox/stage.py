@@ -19,7 +19,7 @@ class Limits:
     """What the sandbox may use. The first group holds for the sandbox as a whole, the second for one process.
 
     Attributes:
-        memory_bytes: Resident memory of all of the agent's processes, and again what the services may grow by;
+        memory_bytes: Resident memory of all of the agent's processes, and again what services may grow by;
             passing either ends the sandbox.
         n_processes: Processes and threads of the agent.
         disk_bytes: Everything that is written, in memory.
