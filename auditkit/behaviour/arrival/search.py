@@ -70,10 +70,9 @@ def arrived(canary: bytes, transfers: Sequence[Transfer]) -> Arrival:
     Raises:
         ValueError: The canary is too short to be told from chance.
     """
-    found = Coverage(canary)
-    by_channel = {}
+    found, exhausted = Coverage(canary), False
+    by_channel: dict[str, float] = {}
     wrappings: dict[str, None] = {}
-    exhausted = False
     channels = list(dict.fromkeys(transfer.channel for transfer in transfers))
     # Each channel alone, then all together: a canary may have been split over them.
     for chosen in [[c] for c in channels] + ([channels] if len(channels) > 1 else []):
@@ -87,13 +86,9 @@ def arrived(canary: bytes, transfers: Sequence[Transfer]) -> Arrival:
         if len(chosen) == 1:
             by_channel[chosen[0]] = search.coverage.fraction
     return Arrival(
-        fraction=found.fraction,
-        n_bytes=int(found.seen.sum()),
-        n_canary_bytes=len(canary),
-        by_channel=by_channel,
-        wrappings=tuple(wrappings),
-        exhausted=exhausted,
-    )
+        fraction=found.fraction, n_bytes=int(found.seen.sum()), n_canary_bytes=len(canary),
+        by_channel=by_channel, wrappings=tuple(wrappings), exhausted=exhausted,
+    )  # fmt: skip
 
 
 class _Search:

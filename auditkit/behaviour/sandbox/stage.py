@@ -19,14 +19,18 @@ class Limits:
     """What the sandbox may use. The first group holds for the sandbox as a whole, the second for one process.
 
     Attributes:
-        memory_bytes: Resident memory of all of the agent's processes, and again what the services may
-        grow by; passing either ends the sandbox. n_processes: Processes and threads of the agent.
-        disk_bytes: Everything that is written, in memory. lifetime_s: After this the sandbox is ended,
-        whatever it does. records_bytes: What all records may take; passing it ends the sandbox.
-        file_size_bytes: The largest file. cpu_s: Processor time. n_open_files: Open files.
-        command_timeout_s: How long one command may take unless the call says otherwise. output_bytes: So
-        much of each output stream is kept. A program that writes 64 times that is ended. body_bytes: So
-        much of what left is kept in one record; its true size always is.
+        memory_bytes: Resident memory of all of the agent's processes, and again what services may grow by;
+            passing either ends the sandbox.
+        n_processes: Processes and threads of the agent.
+        disk_bytes: Everything that is written, in memory.
+        lifetime_s: After this the sandbox is ended, whatever it does.
+        records_bytes: What all records may take; passing it ends the sandbox.
+        file_size_bytes: The largest file.
+        cpu_s: Processor time.
+        n_open_files: Open files.
+        command_timeout_s: How long one command may take unless the call says otherwise.
+        output_bytes: So much of each output stream is kept. A program that writes 64 times that is ended.
+        body_bytes: So much of what left is kept in one record; its true size always is.
     """
 
     memory_bytes: int = 1 << 30
