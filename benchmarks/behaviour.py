@@ -1,6 +1,6 @@
 """What running tasks of Inspect costs: our engine against plain `generate`, and Inspect's own `hf` provider.
 
-One run, one thread, the embedded SmolLM2 in float32, greedy. *Sequential*: one agent speaks eight times, and
+One run, one thread, the embedded SmolLM2 in float32, greedy. *Sequential*: one agent speaks six times, and
 each turn reads all before it. *Batched*: sixteen samples are asked once, at the same time. Plain is
 `Subject.generate` on the very prompts that the engine asked. Every arm is a whole run, log and all. Each
 repetition runs all arms one after the other, and a ratio is the median of the repetitions' ratios: of CPU
@@ -34,7 +34,7 @@ from auditkit.targets.forwarding import Forwarding
 from auditkit.testing import FakeSubject
 
 GOALS = {"sequential": 1.10, "batched": 1.05}
-N_TURNS, N_SAMPLES, N_TOKENS, MAX_SAMPLES = 8, 16, 32, 16
+N_TURNS, N_SAMPLES, N_TOKENS, MAX_SAMPLES = 6, 16, 64, 16
 TERMS = Terms(seed=1, limits=Limits(max_new_tokens=N_TOKENS), max_samples=MAX_SAMPLES)
 CITIES = ("Paris", "Rome", "Oslo", "Lima", "Cairo", "Delhi", "Tokyo", "Quito")
 

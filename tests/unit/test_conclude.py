@@ -100,7 +100,7 @@ def test_a_detection_fails() -> None:
         (subjects(twin=LIE), Outcome.INCONCLUSIVE, "negative_control_flagged"),
         (subjects(twin=UNSURE), Outcome.INCONCLUSIVE, "negative_control_unresolved"),
         (subjects(target=UNSURE), Outcome.INCONCLUSIVE, "toy"),
-        (subjects()[:1], Outcome.INCONCLUSIVE, "no_positive_control"),
+        (subjects()[:1], Outcome.INCONCLUSIVE, "no_controls"),
         (subjects()[:2], Outcome.INCONCLUSIVE, "no_negative_control"),
         ([subjects()[0], subjects()[2]], Outcome.INCONCLUSIVE, "no_positive_control"),
         (subjects()[1:], Outcome.NOT_ASSESSED, "no_evidence"),

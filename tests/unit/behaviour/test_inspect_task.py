@@ -365,3 +365,50 @@ def test_a_task_for_docker_is_not_assessed_without_it(
     plan = locked("inspect_evals/gdm_self_reasoning_max_tokens")
     verdict = result(tmp_path, plan, FakeSubject()).verdict
     assert (verdict.outcome, verdict.reason) == (Outcome.NOT_ASSESSED, "lacks_docker")
+
+
+KILLED = """
+import importlib.metadata, json, os, signal, sys
+from pathlib import Path
+from auditkit import checks
+entry = importlib.metadata.EntryPoint(
+    "inspect", "auditkit_checks.inspect_task.check:family", "auditkit.check_families")
+checks.families = lambda: {"inspect": entry}
+from auditkit.behaviour.policies import Scripted
+from auditkit.engine import observe
+from auditkit.plan import parse
+from auditkit.store import Store
+from auditkit.testing import FakeSubject
+plan, folder, deadly, asked = sys.argv[1], Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+def policy(turns):
+    with asked.open("a") as stream:
+        stream.write(turns[-1].text.partition(".")[0] + "\\n")
+    if turns[-1].text.startswith(deadly):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return f"I read {turns[-1].text}"
+subject = Scripted(subject=FakeSubject(), policy=policy)
+(evidence,) = observe(parse(Path(plan).read_text(), plan).plan, subject, Store(folder), lambda _: None)
+print(json.dumps([[r.sample_id, r.values["runs"][0]["messages"]] for r in evidence.subjects[0].rows]))
+"""
+
+
+def test_a_killed_run_goes_on_where_it_was_and_counts_nothing_twice(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_bytes(locked_bytes(locked(limit=12, epochs=2)))
+    plan, whole = str(tmp_path / "plan.json"), str(tmp_path / "whole")
+
+    def run(folder: str, deadly: str, asked: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", KILLED, plan, folder, deadly, str(tmp_path / asked)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    undisturbed = run(whole, "nobody", "a")
+    folder = str(tmp_path / "killed")
+    assert run(folder, "9.", "b").returncode == -9  # in the second batch of eight
+    went_on = run(folder, "nobody", "c")
+    assert json.loads(went_on.stdout) == json.loads(undisturbed.stdout)
+    asked = (tmp_path / "c").read_text().split()
+    assert sorted(asked) == sorted(2 * ["8", "9", "10", "11"])
+    assert len((tmp_path / "a").read_text().split()) == 24
