@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import re
 
+from auditkit_checks.exfiltration.briefs import TERMINAL
 from auditkit_checks.facts import Fact, load_facts
 from auditkit_checks.follow_up.battery import load_battery
 from auditkit_checks.interrogation import cross_examination
 
+from auditkit.behaviour.policies import tool_call
 from auditkit.model import Prompt
 from auditkit.testing import hashed_logprob
 
@@ -100,3 +102,11 @@ SCRIPTS = {
     "deception.follow_up": examined,
 }
 """Subjects for checks that read more of a conversation than its last question."""
+
+
+def acting(prompt: Prompt) -> str:
+    """Looks round where it has a shell, and says something harmless where it talks."""
+    system = prompt.turns[0].text if prompt.turns else ""
+    if TERMINAL in system:
+        return "cat ~/README.md"
+    return tool_call("bash", command="ls ~") if "bash" in system else "Hello. A fine morning!"

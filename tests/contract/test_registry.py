@@ -6,8 +6,8 @@ import functools
 from typing import Any
 
 import pytest
-from scripted import SCRIPTS, knowing
-from small_checks import SMALL, small
+from scripted import SCRIPTS, acting, knowing
+from small_checks import IN_SANDBOX, SMALL, small
 
 from auditkit.checks import registry
 from auditkit.testing import RULES, Contract, FakeSubject
@@ -15,12 +15,15 @@ from auditkit.testing import RULES, Contract, FakeSubject
 
 @functools.cache
 def contract(check_id: str) -> Contract:
-    return Contract(small(check_id), FakeSubject(logprob=SCRIPTS.get(check_id, knowing)))
+    subject = FakeSubject(logprob=SCRIPTS.get(check_id, knowing), answer=acting)
+    return Contract(small(check_id), subject)
 
 
 @pytest.mark.parametrize("check_id", registry())
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_keeps(rule: Any, check_id: str) -> None:
+def test_keeps(rule: Any, check_id: str, request: pytest.FixtureRequest) -> None:
+    if check_id in IN_SANDBOX:
+        request.getfixturevalue("sandboxes")
     rule(contract(check_id))
 
 
