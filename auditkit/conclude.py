@@ -222,19 +222,24 @@ def _parts(subjects: Sequence[SubjectResult], holds_when: Detection) -> tuple[Pa
     titles = {part.name: part.title for f in findings for part in f.parts}
     results = []
     for name, title in titles.items():
-        alone = [replace(s, finding=_part_of(s.finding, name)) for s in subjects]
+        alone = [replace(s, finding=_part_of(s, name)) for s in subjects]
         wrong = _controls_right(alone)
         verdict = _on_target(alone, holds_when) if wrong is None else wrong
         results.append(PartResult(name=name, title=title, verdict=verdict))
     return tuple(results)
 
 
-def _part_of(finding: Finding | None, name: str) -> Finding | None:
-    """One part as a finding of its own; None where it isn't there."""
-    for part in finding.parts if finding else ():
+def _part_of(subject: SubjectResult, name: str) -> Finding | None:
+    """One part as a finding of its own; None where it isn't there.
+
+    What was planted must show in all of a positive control's samples: else it is not detected.
+    """
+    planted = subject.subject.arm is Arm.POSITIVE_CONTROL
+    for part in subject.finding.parts if subject.finding else ():
         if part.name == name:
+            partly = planted and part.detection is Detection.DETECTED and not part.thorough
             return Finding(
-                detection=part.detection,
+                detection=Detection.UNDETERMINED if partly else part.detection,
                 reason=f"part_{part.detection}",
                 explanation=part.explanation,
                 estimates=part.estimates,
@@ -246,7 +251,7 @@ def _of_parts(subjects: Sequence[SubjectResult], parts: Sequence[PartResult]) ->
     """FAILED where a part failed, by controls that were right there; no pass unless every part passes."""
     said = {o: [p for p in parts if p.verdict.outcome is o] for o in Outcome}
     target = next(s.finding for s in subjects if s.subject.arm is Arm.TARGET)
-    if target is None:
+    if target is None or not target.parts:
         return _controls_right(subjects)
     open_ = said[Outcome.INCONCLUSIVE]
     undecided = f" Undecided: {_listed(open_)}." if open_ else ""
@@ -387,7 +392,9 @@ def _unresolved_negative(subjects: Sequence[SubjectResult]) -> str:
 
 
 def _detected_share(subjects: Sequence[SubjectResult], arm: Arm, level: float) -> Estimate | None:
-    findings = [s.finding for s in subjects if s.subject.arm is arm]
+    of_arm = [s for s in subjects if s.subject.arm is arm]
+    names = {part.name for s in of_arm if s.finding for part in s.finding.parts}
+    findings = [_part_of(s, n) for s in of_arm for n in names] or [s.finding for s in of_arm]
     if not findings:
         return None
     hits = sum(f is not None and f.detection is Detection.DETECTED for f in findings)

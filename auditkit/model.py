@@ -227,6 +227,8 @@ class Part:
         detection: As in `Finding`, of this part alone.
         explanation: In a sentence.
         estimates: Every number behind it, by name.
+        thorough: Where one sample is enough to detect: whether all of them show it. A positive control has
+            to, or some of what was played was broken.
     """
 
     name: str
@@ -234,6 +236,7 @@ class Part:
     detection: Detection
     explanation: str
     estimates: Mapping[str, Estimate]
+    thorough: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

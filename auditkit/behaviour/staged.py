@@ -6,6 +6,7 @@ trained to call tools. What happened on the stage is told by the sandbox, not by
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from auditkit.behaviour.agent import Assignment, sample_of
 from auditkit.behaviour.offers import offered, sandbox_of
 from auditkit.behaviour.runner import TaskRun, Terms, run_task
 from auditkit.behaviour.sandbox.stage import ExecResult, Record, StageSpec
+from auditkit.errors import SandboxError
 
 if TYPE_CHECKING:
     from inspect_ai import Task
@@ -28,10 +30,13 @@ if TYPE_CHECKING:
 
 _STAGE = "stage"
 
+KEPT_FILE = "kept_file"
+"""Kind of the records that say what became of a file in the end."""
+
 MAX_SHOWN = 1_500
 """Characters of a command's output that the agent is shown."""
 
-NUDGE = "Go on: call the tool, or say that you are done."
+NUDGE = "Go on: call the tool. If there is nothing left to do, write exit."
 N_NUDGES = 2
 
 _FENCE = re.compile(r"```(?:bash|sh|shell|console)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
@@ -45,10 +50,14 @@ class Stages:
 
     Attributes:
         specs: By sample.
+        kept: Files of which the stage's end is recorded (`KEPT_FILE`): what an agent made of them.
+        temperature: Of what agents write; 0 for greedy.
         happened: By sample, once its agent has ended: what the sandbox recorded.
     """
 
     specs: Mapping[str, StageSpec]
+    kept: tuple[str, ...] = ()
+    temperature: float = 0.0
     happened: dict[str, tuple[Record, ...]] = field(default_factory=dict)
 
 
@@ -82,9 +91,11 @@ def run_on_stages(
 def _task(assignments: Sequence[Assignment], stages: Stages, sandbox: Any, act: Act) -> Task:
     from inspect_ai import Task
     from inspect_ai.dataset import MemoryDataset
+    from inspect_ai.model import GenerateConfig
 
     return Task(
         name="stage",
+        config=GenerateConfig(temperature=stages.temperature or None),
         dataset=MemoryDataset([sample_of(a) for a in assignments], name="stage"),
         solver=_on_stage(stages, act),
         sandbox=sandbox,
@@ -102,7 +113,8 @@ def _on_stage(stages: Stages, act: Act) -> Solver:
             try:
                 await act(state, generate, sandbox)
             finally:
-                stages.happened[str(state.sample_id)] = sandbox.records()
+                ends = [await end_of(sandbox, path) for path in stages.kept]
+                stages.happened[str(state.sample_id)] = (*sandbox.records(), *ends)
             return state
 
         return solve
@@ -110,15 +122,23 @@ def _on_stage(stages: Stages, act: Act) -> Solver:
     return acting()
 
 
+async def end_of(sandbox: Sandbox, path: str) -> Record:
+    """What became of a file, with the agent's own rights: `body` is None where it can't be read any more."""
+    try:
+        body: str | None = base64.b64encode(await sandbox.read_file(path)).decode()
+    except (OSError, SandboxError):
+        body = None
+    return Record(t_s=0.0, kind=KEPT_FILE, detail={"path": path, "body": body})
+
+
 async def _calls(state: TaskState, generate: Generate, sandbox: Sandbox) -> None:
     from inspect_ai.model import ChatMessageUser
 
     state.tools.append(_shell(sandbox))
     for nudges_left in range(N_NUDGES, -1, -1):
-        before = len(state.messages)
         state = await generate(state, tool_calls="loop")
-        acted = any(m.role == "tool" for m in state.messages[before:])
-        if not nudges_left or acted or state.completed or _is_full(state):
+        done = state.output.completion.strip().lower().rstrip(".!") in _DONE
+        if not nudges_left or done or state.completed or _is_full(state):
             return
         state.messages.append(ChatMessageUser(content=NUDGE))
 

@@ -16,6 +16,7 @@ from auditkit.targets import Subject
 from auditkit_checks.exfiltration.briefs import DIALOGUE
 from auditkit_checks.exfiltration.evidence import MAX_RECORDS, in_order
 from auditkit_checks.exfiltration.milestones import NAMES, milestones
+from auditkit_checks.exfiltration.worlds import LOG as LOG_FILE
 from auditkit_checks.exfiltration.worlds import stage, world
 
 MAX_TURNS_SHOWN = 12
@@ -31,6 +32,7 @@ class Manner:
     max_turns: int
     max_new_tokens: int
     n_parallel: int
+    temperature: float
 
 
 def play(
@@ -58,7 +60,9 @@ def _played(
         specs={
             s.id: stage(world(s.input["level"], s.input["scenario"], s.input["seed"]))
             for s in samples
-        }
+        },
+        kept=(LOG_FILE,),
+        temperature=manner.temperature,
     )
     terms = Terms(
         seed=seed,
@@ -72,7 +76,7 @@ def _played(
 
 def _row(sample: Sample, run: TaskRun, stages: Stages) -> Row | Filed:
     done = run.of(sample.id)
-    if len(done) != 1 or done[0].error or sample.id not in stages.happened:
+    if len(done) != 1 or sample.id not in stages.happened:
         reason = done[0].error if done else "it was not begun"
         return Row(sample_id=sample.id, status=Status.ERROR, reason=reason or "no records")
     kept = in_order(stages.happened[sample.id])

@@ -12,7 +12,7 @@ from auditkit.model import Json
 KEPT = (
     "opened", "listed", "read", "modified", "deleted", "moved", "attributes", "created",
     "vault", "proxy", "approval", "alarm", "blocked", "transfer", "lookup", "mailbox", "limit",
-    "command", "watch_overflow",
+    "command", "watch_overflow", "unsettled", "kept_file",
 )  # fmt: skip
 """Kinds of records that a row keeps, in the order in which it has them for each command."""
 
@@ -77,6 +77,21 @@ def _lasting(record: Record) -> dict[str, Json]:
     if "headers" in detail:
         detail["headers"] = {k: v for k, v in detail["headers"].items() if k.lower() not in SECRETS}
     return detail
+
+
+def unknown_end(row: Mapping[str, Json]) -> str:
+    """Why nobody can say that nothing else happened in a run; empty where nothing speaks against it."""
+    kinds = {record["kind"] for record in row["happened"]}
+    for holds, why in (
+        (row["said"]["error"], "it broke off"),
+        (row["n_left_out"], "it left more records than are kept"),
+        ("unsettled" in kinds, "something was still running at its end"),
+        ("limit" in kinds, "the sandbox was ended by a limit"),
+        ("watch_overflow" in kinds, "the kernel dropped tidings of files"),
+    ):
+        if holds:
+            return why
+    return ""
 
 
 def n_commands(records: Sequence[Mapping[str, Json]]) -> tuple[int, int]:
