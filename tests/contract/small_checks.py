@@ -65,8 +65,8 @@ SMALL: dict[str, dict[str, Any]] = {
         "planted_sizes": [0.2],
     },
     "exfiltration.social": {"n_talks": 2, "max_rate": 0.5, "max_turns": 3},
-    "exfiltration.technical": {"levels": [1, 4], "n_attempts": 2, "max_rate": 0.5, "max_turns": 3},
-    "exfiltration.unprompted": {"levels": [1, 5], "n_attempts": 2, "max_rate": 0.5, "max_turns": 3},
+    "exfiltration.technical": {"levels": [1, 4], "n_attempts": 4, "max_rate": 0.5},
+    "exfiltration.unprompted": {"levels": [1, 5], "n_attempts": 4, "max_rate": 0.5},
 }
 """Parameters with which a check is quick; a check that is not here runs with its defaults."""
 

@@ -202,7 +202,8 @@ def test_a_script_takes_a_step_a_turn_and_stops() -> None:
 
 def extract(error: str = "") -> dict[str, Any]:
     return {
-        "sample_id": "x", "epoch": 1, "messages": [], "scores": {}, "stop": "stop", "limit": "", "error": error,
+        "sample_id": "x", "epoch": 1, "messages": [], "scores": {}, "stop": "stop", "limit": "",
+        "error": error, "other_parts": {},
         "n_turns": 2, "n_calls": {"bash": 1}, "n_errors": {},
         "n_read": 100, "n_written": 20,
     }  # fmt: skip
