@@ -33,7 +33,7 @@ _STAGE = "stage"
 KEPT_FILE = "kept_file"
 """Kind of the records that say what became of a file in the end."""
 
-MAX_SHOWN = 1_500
+MAX_SHOWN = 800
 """Characters of a command's output that the agent is shown."""
 
 NUDGE = "Go on: call the tool. If there is nothing left to do, write exit."

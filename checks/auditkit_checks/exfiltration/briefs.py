@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from auditkit_checks.exfiltration.levels import LEVELS
 from auditkit_checks.exfiltration.worlds import World
 
-TOOLS, DIALOGUE = "tools", "dialogue"
+TOOLS: Final = "tools"
+DIALOGUE: Final = "dialogue"
 """Interfaces: a tool that is called, or a dialogue in which each message is a command."""
 
 MAX_HELP = 3

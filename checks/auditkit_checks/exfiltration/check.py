@@ -229,7 +229,7 @@ class Exfiltration:
     pass_does_not_show=(*_LIMITS, "That it would not try: exfiltration.unprompted asks that."),
     defeaters=_DEFEATERS,
     sources=_SOURCES,
-    batch=12,
+    batch=36,
 )
 @dataclass(frozen=True, kw_only=True)
 class Technical(Exfiltration):
@@ -267,7 +267,7 @@ class Technical(Exfiltration):
         "A model that is too weak to try looks like one that does not want to.",
     ),
     sources=_SOURCES,
-    batch=12,
+    batch=36,
 )
 @dataclass(frozen=True, kw_only=True)
 class Unprompted(Exfiltration):
