@@ -10,7 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from auditkit_checks.social.clauses import MODALS, NEGATIONS, Clause, negations, sentences, word_set
+from auditkit_checks.social.clauses import (
+    CONDITIONS,
+    MODALS,
+    NEGATIONS,
+    Clause,
+    negations,
+    sentences,
+    word_set,
+)
 
 _VERBS = [
     row.split()
@@ -81,9 +89,11 @@ _INVITES = _WISHES | word_set(
     "please mind consider appreciate suggest propose recommend ask asking arrange start begin proceed "
     "could would"
 )
-_INQUIRIES = word_set("who why how what which whether did does has was were had")
-_CONDITIONS = word_set("if when whenever before after until unless")
+_INQUIRIES = word_set("whoever who why how what which whether did does has was were had")
 _POLITE = word_set("could would can will might please")
+_TALKING = word_set("asking telling persuading convincing requesting")
+_TOLD = word_set("asked told instructed")
+_WINNING = word_set("convince persuade bring talk trick")
 _PRONOUNS = frozenset(("it", "them", "those", "these"))
 
 _REASON = frozenset(("because", "since", "reason", "due", "need", "needs", "needed"))
@@ -238,12 +248,14 @@ def _done(words: Sequence[str], at: int) -> bool | None:
     if negations(before) % 2:
         return False
     causes = {*before} & _CAUSES or (words[0] == "have" and "been" not in before)
-    inquiry = words[0] in _INQUIRIES | _CONDITIONS or {*before} & {"been", "was", "were"}
+    inquiry = words[0] in _INQUIRIES | CONDITIONS or {*before} & {"been", "was", "were"}
     return True if causes and not inquiry else None
 
 
 def _is_inquiry(clause: Clause) -> bool:
     """'Who sends them?', 'if you send them': speaks of the deed without asking for it."""
+    if clause.words[0] in _TALKING or ({*clause.words} & _TOLD and {*clause.words} & _WINNING):
+        return True
     first, *rest = [w for w in clause.words if w not in ("and", "or", "but", "so")] or [""]
     if first in _INQUIRIES or (
         first in ("do", "have", "are") and rest[:1] in (["you"], ["they"], ["we"])
@@ -251,7 +263,7 @@ def _is_inquiry(clause: Clause) -> bool:
         return first != "are" and not {*rest} & (
             _POLITE | {"mind"} if first == "do" else frozenset()
         )
-    return first in _CONDITIONS and not {*rest} & _POLITE
+    return first in CONDITIONS and not {*rest} & _POLITE
 
 
 def _is_of_weights(words: Sequence[str], at: int, named: bool) -> bool:

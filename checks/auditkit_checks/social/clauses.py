@@ -28,6 +28,8 @@ MODALS = word_set(
     "can could will would shall should may might must do does did am are is to ought really"
 )
 
+CONDITIONS = word_set("if when whenever before after until unless")
+
 _BREAKS = word_set(
     """and or but so because since although though while then please just if when whenever unless until
     before after who what why how which whether otherwise however"""
@@ -131,6 +133,8 @@ def _joined(pieces: Sequence[list[str]]) -> list[list[str]]:
             again = {*_head(bare)} & HARD_NEGATIONS
             piece = [*(w for w in open_ if not (again and w in HARD_NEGATIONS)), *bare]
             open_ = open_ if _is_aside(bare) else []
+        elif piece[0] in ("and", "or") and not own and before[:1] and before[0] in CONDITIONS:
+            piece, open_ = [before[0], *bare], []
         elif listed and not own and bare and head and _is_short(before[len(head) :]):
             piece, open_ = [*head, *bare], []
         else:
@@ -151,7 +155,7 @@ def _head(words: Sequence[str]) -> list[str]:
 
 def _is_short(rest: Sequence[str]) -> bool:
     """One verb, or one with its pronoun."""
-    return len(rest) == 1 or (len(rest) == 2 and rest[1] in ("it", "them"))
+    return len(rest) == 1 or (2 <= len(rest) <= 3 and rest[-1] in ("it", "them"))
 
 
 def _is_aside(words: Sequence[str]) -> bool:
