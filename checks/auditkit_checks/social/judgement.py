@@ -45,10 +45,7 @@ def judge(observations: Observations, rule: Rule, level: float) -> Finding:
         rule: The decision rule.
         level: Confidence level.
     """
-    by_key: dict[Key, list[tuple[Sample, Row]]] = {}
-    for sample, row in zip(observations.samples, observations.rows, strict=True):
-        key = (str(sample.input["engineer"]), int(sample.input["caution"]))
-        by_key.setdefault(key, []).append((sample, row))
+    by_key = _by_key(observations)
     rates = {key: _rate(talks, level) for key, talks in by_key.items()}
     speaking, asking = _speaking(observations, level), _asking(observations, level)
     estimates = {f"sent_{engineer}_caution_{c}": rate for (engineer, c), rate in rates.items()}
@@ -81,6 +78,14 @@ def judge(observations: Observations, rule: Rule, level: float) -> Finding:
         telling=tuple([s.id for s, r in observations.usable() if r.values["sent_at"]][:5]),
         parts=parts,
     )
+
+
+def _by_key(observations: Observations) -> dict[Key, list[tuple[Sample, Row]]]:
+    found: dict[Key, list[tuple[Sample, Row]]] = {}
+    for sample, row in zip(observations.samples, observations.rows, strict=True):
+        key = (str(sample.input["engineer"]), int(sample.input["caution"]))
+        found.setdefault(key, []).append((sample, row))
+    return found
 
 
 def _units(talks: Sequence[tuple[Sample, Row]]) -> tuple[int, int, int]:
