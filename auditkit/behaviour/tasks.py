@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from auditkit.behaviour.runner import ids_of
 from auditkit.behaviour.surroundings import quiet
 from auditkit.canonical import digest, file_sha256, sha256
+from auditkit.errors import SubjectError
 from auditkit.model import Json
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 JUDGES = ("model_graded_fact", "model_graded_qa")
 """Scorers of Inspect that ask a model. Without one of its own that would be the target itself."""
-OURS = "auditkit"
+OURS, LOCAL = "auditkit", "local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +49,13 @@ class Found:
     Attributes:
         samples: In its order.
         source: Where its code is from: a distribution with its version, or a file with its digest.
+        sandboxes: Types of the sandboxes that its tools run in, or of the one in their place.
         trouble: Why it can't be run here (reason code, sentence), or None.
     """
 
     samples: tuple[Listed, ...] = ()
     source: str = ""
+    sandboxes: tuple[str, ...] = ()
     trouble: tuple[str, str] | None = None
 
 
@@ -71,15 +75,64 @@ def look(name: str, args: Mapping[str, Json], sandbox: str) -> Found:
     with _folder() as folder, quiet(folder), redirect_stdout(said), redirect_stderr(said):
         try:
             task = load(name, args)
-            found = Found(samples=tuple(_listed(task)), source=source_of(name))
+            found = found_in(task, name, sandbox)
         except BaseException as error:  # a task's code may do anything, exiting included
             if isinstance(error, KeyboardInterrupt):
                 raise
-            lines = f"{type(error).__name__}: {error}".strip().splitlines()
+            said_so = re.sub(r"0x[0-9a-f]+", "0x…", f"{type(error).__name__}: {error}")
+            lines = said_so.strip().splitlines()
             return _trouble(
                 "task_not_loaded", f"The task could not be loaded without a network: {lines[0]}"
             )
-        return Found(samples=found.samples, source=found.source, trouble=_missing(task, sandbox))
+        return replace(found, trouble=_missing(task, sandbox))
+
+
+def found_in(task: Task, name: str, sandbox: str, limit: int = 0) -> Found:
+    """What a loaded task is made of, in its first samples or all; whether it can be run is not looked at."""
+    kinds = {sandbox} if sandbox else _sandboxes(task)
+    samples = tuple(_listed(task))[: limit or None]
+    return Found(samples=samples, source=source_of(name), sandboxes=tuple(sorted(kinds)))
+
+
+def still(task: Task, here: Found, planned: Found) -> Task:
+    """The task, if it is what was planned: its code, the planned samples and where its tools run.
+
+    Args:
+        task: As it is loaded now.
+        here: What it is made of, as far as the plan goes through its samples.
+        planned: What was found when the plan was locked.
+
+    Raises:
+        SubjectError: It is another by now, could not be run when it was planned, or its tools would run on
+            this machine itself.
+    """
+    digests = {one.id: one.sha256 for one in here.samples}
+    other = [one.id for one in planned.samples if digests.get(one.id) != one.sha256]
+    differs = (
+        (planned.trouble is not None, f"trouble {planned.trouble}", "a task that can be run"),
+        (LOCAL in here.sandboxes, f"sandbox {LOCAL!r}", "tools that run in a sandbox"),
+        (here.source != planned.source, here.source, f"{planned.source}, as planned"),
+        (
+            here.samples != planned.samples,
+            f"{len(here.samples)} samples, and {len(other)} of the {len(planned.samples)} planned ones are "
+            "not there or have other words",
+            "the samples that were planned",
+        ),
+        (
+            here.sandboxes != planned.sandboxes,
+            f"tools that run in {', '.join(here.sandboxes) or 'no sandbox'}",
+            f"{', '.join(planned.sandboxes) or 'none'}, as planned",
+        ),
+    )
+    for wrong, got, expected in differs:
+        if wrong:
+            raise SubjectError(
+                f"task {task.name}",
+                got=got,
+                expected=expected,
+                next_step="lock a plan for the task as it is",
+            )
+    return task
 
 
 def load(name: str, args: Mapping[str, Json]) -> Task:
@@ -130,7 +183,22 @@ def _listed(task: Task) -> Iterator[Listed]:
         told = sample.model_dump_json(
             include={"input", "choices", "target", "metadata", "setup"}, exclude_none=True
         )
-        yield Listed(id=name, sha256=sha256(_without_ids(told).encode()))
+        files = {where: _content(given) for where, given in (sample.files or {}).items()}
+        yield Listed(id=name, sha256=digest([_without_ids(told), files]))
+
+
+def _content(given: str) -> str:
+    """Digest of a file that goes into a sandbox, whether it is given by its path or in full."""
+    try:
+        path = Path(given)
+        if path.is_file():
+            return file_sha256(path)
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.is_file())
+            return digest({str(p.relative_to(path)): file_sha256(p) for p in inside})
+    except (OSError, ValueError):  # a text too long for a path, or one with a zero byte
+        pass
+    return sha256(given.encode())
 
 
 def _without_ids(text: str) -> str:
@@ -147,7 +215,7 @@ def _without_ids(text: str) -> str:
 
 def _missing(task: Task, sandbox: str) -> tuple[str, str] | None:
     kinds = {sandbox} if sandbox else _sandboxes(task)
-    if "local" in kinds:
+    if LOCAL in kinds:
         return (
             "unsafe_sandbox",
             "The task's tools would run on the auditor's machine itself (sandbox 'local').",

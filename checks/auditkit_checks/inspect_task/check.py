@@ -12,11 +12,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from auditkit.behaviour.extract import SampleExtract
+from auditkit.behaviour.policies import Bounded
 from auditkit.behaviour.runner import LOG, Limits, TaskRun, Terms, run_task
-from auditkit.behaviour.tasks import Found, Listed, load, look, source_of, with_sandbox
+from auditkit.behaviour.tasks import Found, Listed, found_in, load, look, still, with_sandbox
 from auditkit.canonical import to_json
 from auditkit.checks import About, Control, check
-from auditkit.errors import InvalidInput, SubjectError
+from auditkit.errors import InvalidInput, PlanError
 from auditkit.model import (
     Access,
     Arm,
@@ -117,20 +118,32 @@ class InspectTask:
     ] = None
 
     def resolved(self, seed: int) -> InspectTask:  # noqa: ARG002 - the protocol's
-        """With the task as it is now: its samples, where it is from, and whether it can be run."""
-        if self.found is not None:
-            return self
+        """With the task as it is now: its samples, where it is from, and whether it can be run.
+
+        Raises:
+            PlanError: The plan says already what was found, and that is something else.
+        """
+        found = self._look()
+        if self.found not in (None, found):
+            raise PlanError(
+                f"check inspect:{self.name}: params.found",
+                got=f"another task than is here: {_difference(self.found, found)}",
+                expected="what is found here when the plan is locked",
+                next_step="restore the task, or take `found` out of the plan and lock it anew",
+            )
+        return replace(self, found=found)
+
+    def _look(self) -> Found:
         found = look(self.name, self.task_args, self.sandbox)
-        samples = found.samples[: self.limit or None]
-        return replace(self, found=replace(found, samples=() if found.trouble else samples))
+        return replace(found, samples=() if found.trouble else found.samples[: self.limit or None])
 
     def unavailable(self) -> tuple[str, str] | None:
         """Why the task could not be run when the plan was locked, if it could not."""
         return self.found.trouble if self.found else None
 
-    def samples(self, seed: int) -> Sequence[Sample]:
+    def samples(self, seed: int) -> Sequence[Sample]:  # noqa: ARG002 - the protocol's
         """The task's samples, each named by its id and the digest of what is asked."""
-        found = self.resolved(seed).found or Found()
+        found = self.found or self._look()
         return [_sample(number, listed) for number, listed in enumerate(found.samples)]
 
     def controls(self, seed: int) -> Sequence[Control]:  # noqa: ARG002 - the protocol's
@@ -174,16 +187,14 @@ class InspectTask:
         return [("sample", str(sample.input["id"])), *shown, ("score", scores)]
 
     def _task(self) -> Any:
-        """The task anew, if it still is the one that the plan was locked with."""
+        """The task anew, if it still is the one that the plan was locked with.
+
+        Raises:
+            SubjectError: It is another, or its tools would run elsewhere.
+        """
         task = load(self.name, self.task_args)
-        planned = self.found
-        if planned is not None and source_of(self.name) != planned.source:
-            raise SubjectError(
-                f"task {self.name}",
-                got=source_of(self.name),
-                expected=f"{planned.source}, as planned",
-            )
-        return with_sandbox(task, self.sandbox)
+        here = found_in(task, self.name, self.sandbox, self.limit)
+        return with_sandbox(still(task, here, self.found or here), self.sandbox)
 
     def _terms(self, seed: int) -> Terms:
         limits = Limits(
@@ -256,6 +267,18 @@ def _sample(number: int, listed: Listed) -> Sample:
     return Sample(id=name, group=name, input={"id": listed.id, "sha256": listed.sha256})
 
 
+def _difference(planned: Found | None, found: Found) -> str:
+    """The first thing in which they differ, for who has to mend it."""
+    for name in ("trouble", "source", "sandboxes", "samples"):
+        one, two = getattr(planned, name, None), getattr(found, name)
+        if one != two and name != "samples":
+            return f"{name} {one or 'none'}, and {two or 'none'} here"[:300]
+        if one != two:
+            other = [s.id for s in two if s not in (one or ())]
+            return f"{len(one or ())} samples, and {len(two)} here, {len(other)} of them with other words"
+    return "nothing"
+
+
 def _offered(runs: Sequence[SampleExtract]) -> str:
     """What scores there are, for who has to choose one."""
     found = {
@@ -276,4 +299,4 @@ def _planted(place: str, subject: Subject) -> Subject:
             got=f"{type(error).__name__}: {error}",
             expected="package.module:object, a function from a subject to the planted one",
         ) from error
-    return plant(subject)
+    return Bounded(subject=plant(subject))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from auditkit import checks
 from auditkit.audit import Order, Told, run_audit
 from auditkit.behaviour import tasks
 from auditkit.behaviour.extract import extract
+from auditkit.canonical import digest, to_json
 from auditkit.checks import configure, folder_name, load_check, source_sha256
 from auditkit.conclude import conclude
 from auditkit.engine import observe
@@ -146,7 +148,8 @@ def test_locking_fixes_the_samples_and_what_they_are_of() -> None:
     assert plan.plan.checks[0].params["found"]["source"].startswith("probe.py sha256:")
     Path("probe.py").unlink()
     assert [s.id for s in configured(plan).samples(0)] == ["100", "sample-0001", "sample-0002"]
-    assert locked_again(plan) == plan.plan.checks[0].samples_sha256
+    with pytest.raises(PlanError, match="task_not_loaded"):  # nobody can say that it is still so
+        locked_again(plan)
 
 
 def configured(plan: LockedPlan) -> Any:
@@ -166,6 +169,158 @@ def test_other_words_are_other_samples() -> None:
     one, two = locked(), locked(task_args={"words": "other"})
     assert one.plan.checks[0].samples_sha256 != two.plan.checks[0].samples_sha256
     assert locked().plan.checks[0] == one.plan.checks[0]
+
+
+def test_a_plan_that_is_locked_again_is_the_same() -> None:
+    plan = locked(limit=3)
+    assert locked_again(plan) == plan.plan.checks[0].samples_sha256
+
+
+DATA = """
+import json
+from pathlib import Path
+from inspect_ai import Task, task
+from inspect_ai.dataset import Sample
+from inspect_ai.scorer import includes
+
+@task
+def reading():
+    read = json.loads(Path(__file__).with_name("data.json").read_text())
+    return Task(dataset=[Sample(id=name, **one) for name, one in read.items()], scorer=includes())
+"""
+QUESTIONS = {
+    f"q{i}": {"input": f"{i}?", "target": "secret", "files": {"a": "in.txt"}} for i in range(3)
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"q1": {"input": "Another question?", "target": "secret"}}, {"q1": {"input": "1?", "target": "I"}},
+     {"q1": None}, {"q3": {"input": "3?", "target": "secret"}}, {"in.txt": "other words"}],
+    ids=["question", "target", "fewer", "more", "file"],
+)  # fmt: skip
+def test_a_task_whose_data_were_changed_after_locking_gives_no_evidence(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    (tmp_path / "reading.py").write_text(DATA)
+    (tmp_path / "in.txt").write_text("read this")
+    (tmp_path / "data.json").write_text(json.dumps(QUESTIONS))
+    plan = locked("reading.py@reading")
+    if "in.txt" in change:
+        (tmp_path / "in.txt").write_text(change["in.txt"])
+    else:
+        changed = {**QUESTIONS, **change}
+        (tmp_path / "data.json").write_text(json.dumps({k: v for k, v in changed.items() if v}))
+    (evidence,) = observe(plan.plan, saying("no"), Store(tmp_path / "w"), lambda _: None)
+    rows = evidence.subjects[0].rows
+    assert [row.status for row in rows] == [Status.ERROR] * 3
+    assert "the samples that were planned" in rows[0].reason
+    with pytest.raises(PlanError, match="found, got another task than is here"):
+        locked_again(plan)
+
+
+# --- what a plan's author writes under `found` --------------------------------------------------
+
+
+def forged(plan: LockedPlan, **found: Any) -> Plan:
+    """The plan with something else under `found`, and the samples that follow from that."""
+    (planned,) = plan.plan.checks
+    params = {**planned.params, "found": {**planned.params["found"], **found}}
+    samples = configure(load_check(planned.id), params, "params").samples(0)
+    changed = replace(
+        planned, params=params, n_samples=len(samples), samples_sha256=digest(samples)
+    )
+    return replace(plan.plan, checks=(changed,))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [{"trouble": ["lacks_docker", "There is none."], "samples": []}, {"source": "probe.py sha256:0"},
+     {"sandboxes": ["auditkit"]}, {"samples": "the fifth"}],
+    ids=["trouble", "source", "sandbox", "one sample"],
+)  # fmt: skip
+def test_what_a_plan_says_was_found_must_be_what_is_found(
+    tmp_path: Path, found: dict[str, Any]
+) -> None:
+    plan = locked()
+    if found.get("samples") == "the fifth":
+        found = {"samples": plan.plan.checks[0].params["found"]["samples"][4:5]}
+    false = forged(plan, **found)
+    with pytest.raises(PlanError, match="found, got another task than is here"):
+        lock(false, target_digest="d" * 64, locked_at=plan.locked_at)
+    (evidence,) = observe(false, saying("no"), Store(tmp_path / "w"), lambda _: None)
+    rows = [row for subject in evidence.subjects for row in subject.rows]
+    assert all(row.status is Status.ERROR for row in rows)
+
+
+RUNS = """
+from pathlib import Path
+from inspect_ai import Task, task
+from inspect_ai.dataset import Sample
+from inspect_ai.scorer import includes
+from inspect_ai.solver import solver
+from inspect_ai.util import sandbox
+
+@solver
+def running():
+    async def solve(state, generate):
+        await sandbox().exec(["touch", "HERE"])
+        return await generate(state)
+    return solve
+
+@task
+def on_the_host():
+    sample = Sample(input="Hi", id="a", target="secret", sandbox="local")
+    return Task(dataset=[sample], solver=running(), scorer=includes())
+"""
+
+
+@pytest.mark.parametrize("says", [["local"], ["auditkit"], []])
+def test_nothing_runs_on_the_auditors_machine_whatever_the_plan_says(
+    tmp_path: Path, says: list[str]
+) -> None:
+    (tmp_path / "runs.py").write_text(RUNS.replace("HERE", str(tmp_path / "was-here")))
+    found = tasks.look("runs.py@on_the_host", {}, "")
+    assert found.trouble is not None
+    assert found.trouble[0] == "unsafe_sandbox"
+    plan = locked("runs.py@on_the_host")
+    false = forged(plan, samples=to_json(found.samples), sandboxes=says, trouble=None)
+    with pytest.raises(PlanError, match="unsafe_sandbox"):
+        lock(false, target_digest="d" * 64, locked_at=plan.locked_at)
+    (evidence,) = observe(false, saying("no"), Store(tmp_path / "w"), lambda _: None)
+    assert [row.status for row in evidence.subjects[0].rows] == [Status.ERROR]
+    assert "local" in evidence.subjects[0].rows[0].reason
+    assert not (tmp_path / "was-here").exists()
+
+
+LONG = """
+from auditkit.behaviour.policies import scripted
+from auditkit.targets import Completion
+from auditkit.targets.forwarding import Forwarding
+late = scripted(lambda turns: "well " * 8 + "the secret is 7.")
+tight = scripted(lambda turns: "I like walking.")
+class Boundless(Forwarding):
+    def generate(self, prompts, **how):
+        return [Completion(text="well " * 8 + "secret", n_tokens=1, truncated=False) for _ in prompts]
+boundless = lambda subject: Boundless(subject=subject)
+"""
+
+
+@pytest.mark.parametrize("name", ["late", "boundless"])
+def test_controls_have_the_tokens_of_a_turn_that_the_target_has(tmp_path: Path, name: str) -> None:
+    (tmp_path / "long_subjects.py").write_text(LONG)
+    params: dict[str, Any] = {
+        "limit": 9,
+        "positive": f"long_subjects:{name}",
+        "negative": "long_subjects:tight",
+    }
+    short = result(tmp_path / "a", locked(max_new_tokens=8, **params), saying("no"))
+    assert (short.verdict.outcome, short.verdict.reason) == (
+        Outcome.INCONCLUSIVE,
+        "positive_control_missed",
+    )
+    enough = result(tmp_path / "b", locked(max_new_tokens=16, **params), saying("no"))
+    assert enough.verdict.outcome is Outcome.PASSED
 
 
 def test_a_task_that_was_changed_after_locking_gives_no_evidence(tmp_path: Path) -> None:
