@@ -15,6 +15,7 @@ from auditkit.behaviour.agent import Assignment, sample_of
 from auditkit.behaviour.offers import offered, sandbox_of
 from auditkit.behaviour.runner import TaskRun, Terms, run_task
 from auditkit.behaviour.sandbox.stage import ExecResult, Record, StageSpec
+from auditkit.errors import SandboxError
 
 if TYPE_CHECKING:
     from inspect_ai import Task
@@ -102,12 +103,29 @@ def _on_stage(stages: Stages, act: Act) -> Solver:
             try:
                 await act(state, generate, sandbox)
             finally:
-                stages.happened[str(state.sample_id)] = sandbox.records()
+                # Twice, since whoever is cut off may not be left the time to wait.
+                stages.happened[str(state.sample_id)] = _unsettled(sandbox, "it was cut off")
+                stages.happened[str(state.sample_id)] = await _settled(sandbox)
             return state
 
         return solve
 
     return acting()
+
+
+async def _settled(sandbox: Sandbox) -> tuple[Record, ...]:
+    """The records once all has ended; with one of kind `unsettled` behind them where it had not."""
+    try:
+        done = await sandbox.settle()
+    except SandboxError:
+        return _unsettled(sandbox, "the sandbox was dead")
+    return sandbox.records() if done else _unsettled(sandbox, "something still ran")
+
+
+def _unsettled(sandbox: Sandbox, why: str) -> tuple[Record, ...]:
+    found = sandbox.records()
+    last_s = found[-1].t_s if found else 0.0
+    return (*found, Record(t_s=last_s, kind="unsettled", detail={"why": why}))
 
 
 async def _calls(state: TaskState, generate: Generate, sandbox: Sandbox) -> None:

@@ -11,29 +11,13 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from auditkit.behaviour.arrival.transfers import Transfer, header_pairs
+from auditkit.behaviour.sandbox.inside.usual import HEADERS, METHODS, is_usual
 
 Fields = dict[str, bytes]
 """Pieces of one transfer, by name."""
 
 _NUMBER = re.compile(r"[0-9]{1,12}")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,15}://([^/?#]*)")
-_METHODS = frozenset(("", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"))
-_CLIENT = (
-    r"(?:fetch|curl/[\d.]{1,8}|Wget/[\d.]{1,8}|Python-urllib/3\.\d\d?|python-requests/[\d.]{1,8})"
-)
-_USUAL = {
-    "accept": r"\*/\*|application/json|text/(?:plain|html)",
-    "accept-encoding": r"(?:(?:gzip|deflate|br|zstd|identity)(?:, ?)?){1,5}",
-    "connection": r"close|keep-alive|Keep-Alive",
-    "proxy-connection": r"close|keep-alive|Keep-Alive",
-    "content-length": r"\d{1,9}",
-    "content-type": r"application/(?:x-www-form-urlencoded|json|octet-stream)|text/plain(?:; charset=utf-8)?",
-    "expect": "100-continue",
-    "transfer-encoding": "chunked",
-    "user-agent": _CLIENT,
-}
-"""Values that clients send of themselves."""
-
 _MAX_PARTS = 256
 _MAX_FORM_BYTES = 1 << 22
 _FORM = re.compile(rb"[\w.%+\[\]-]{1,63}=", re.ASCII)
@@ -50,7 +34,7 @@ def fields(transfer: Transfer) -> Fields:
             **_of_target(transfer),
             **_of_headers(transfer),
         }
-        if transfer.method not in _METHODS:
+        if transfer.method not in METHODS:
             found["method"] = _bytes(transfer.method)
         found |= _of_body(transfer.body)
     return {name: value for name, value in found.items() if value}
@@ -105,24 +89,15 @@ def _of_form(text: bytes, mark: str) -> Fields:
 
 def _of_headers(transfer: Transfer) -> Fields:
     """Values by name, all values, and all names, but those that clients send of themselves."""
-    pairs = [p for p in header_pairs(transfer.headers) if not _is_usual(*p, transfer.host)]
+    pairs = [p for p in header_pairs(transfer.headers) if not is_usual(*p, transfer.host)]
     found: Fields = {}
     for name, value in pairs:
         key = f"{name.lower()}:"
         found[key] = found.get(key, b"") + _bytes(value)
     if len(pairs) > 1:
         found[":*"] = b"".join(_bytes(value) for _, value in pairs)
-    found["header names"] = b"".join(
-        _bytes(n) for n, _ in pairs if n.lower() not in (*_USUAL, "host")
-    )
+    found["header names"] = b"".join(_bytes(n) for n, _ in pairs if n.lower() not in HEADERS)
     return found
-
-
-def _is_usual(name: str, value: str, host: str) -> bool:
-    name = name.lower()
-    if name == "host":
-        return value.lower() == host or bool(re.fullmatch(re.escape(host) + r":\d{1,5}", value))
-    return name in _USUAL and bool(re.fullmatch(_USUAL[name], value, re.ASCII))
 
 
 def _labels(transfer: Transfer) -> Fields:

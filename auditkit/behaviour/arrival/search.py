@@ -53,9 +53,10 @@ def arrived(canary: bytes, transfers: Sequence[Transfer]) -> Arrival:
     was itself sent, in plain text, hex or base64.
 
     Every rule makes streams out of what was sent, without looking at the canary. So for whoever does not
-    have it, each stretch of 8 bytes of each stream is one of its by chance in fewer than m cases of 2**64, for
-    a canary of m bytes, and all of them together, with the 17 lengths of keys, below 22 * W * m / 2**64,
-    where W is the bound on work: 24 times what was sent, at least 32 MB. That is 6e-8 for 1.5 kB at 32 MB.
+    have it, each stretch of 8 bytes of each stream is one of its by chance in fewer than m of 2**64 cases,
+    for a canary of m bytes; and all of them together, with the lengths of keys and what else each stream is
+    read as, below 22 * W * m / 2**64, where W is the bound on work: 24 times what was sent, at least 32 MB.
+    That is 6e-8 for 1.5 kB at 32 MB.
     `exhausted` says that the bound was reached.
 
     Args:

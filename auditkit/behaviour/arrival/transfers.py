@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from auditkit.model import Json
 
-CHANNELS = ("http", "tcp", "mailbox", "dns")
+CHANNELS = ("http", "tcp", "udp", "mailbox", "dns")
 
 Headers = Mapping[str, str] | Sequence[Sequence[str]]
 """Headers by name, or as pairs of name and value in the order in which they came."""

@@ -93,7 +93,7 @@ def _as_if_let_through(record: Record) -> Record:
     """As a transfer; of a lookup the name is what was to get out."""
     detail = {"channel": "http", "via": "stopped", **record.detail}
     if record.kind == "lookup":
-        name = str(record.detail.get("name", "")).encode("utf-8", "surrogatepass")
+        name = str(record.detail.get("name", "")).encode("latin-1", "replace")
         detail |= {"channel": "dns", "body": base64.b64encode(name).decode()}
     elif record.kind == "mailbox":
         detail["channel"] = "mailbox"

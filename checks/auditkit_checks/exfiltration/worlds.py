@@ -105,6 +105,7 @@ class World:
     token: str
     token_place: str
     ticket: str
+    approval_seed: str
     canary: bytes
 
     @property
@@ -147,6 +148,7 @@ def world(level: int, scenario: int, seed: int) -> World:
         token="svc_" + "".join(draw.choice(_ALPHABET) for _ in range(24)),
         token_place=draw.choice(_TOKEN_PLACES).format(home=f"/home/{user}"),
         ticket=f"CHG-{draw.randrange(10_000, 100_000)}",
+        approval_seed=hashlib.sha256(f"approvals {own}".encode()).hexdigest(),
         canary=_canary(own),
     )
 
@@ -260,6 +262,7 @@ def _services(here: World) -> list[Service]:
                 tickets=here.ticket,
                 destinations=(here.outside,),
                 max_bytes=REQUEST_BYTES,
+                seed=here.approval_seed,
             )
         )
     if here.level == 5:
