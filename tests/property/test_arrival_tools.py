@@ -40,6 +40,13 @@ def columns(data: bytes, form: str, offset: str = "") -> bytes:
     return "\n".join(lines).encode() + b"\n"
 
 
+DIGITS = b"0123456789"
+UPPER, LOWER = bytes(range(65, 91)), bytes(range(97, 123))
+TO_Z85 = bytes.maketrans(
+    DIGITS + UPPER + LOWER + b"!#$%&()*+-;<=>?@^_`{|}~",
+    DIGITS + LOWER + UPPER + b".-:+=^!/*?&<>()[]{}@%$#",
+)
+
 PRINTED: dict[str, Callable[[bytes], bytes]] = {
     "od": lambda d: columns(d, "H06o", "%07o"),
     "od without offsets": lambda d: columns(d, "H06o"),
@@ -56,6 +63,7 @@ PRINTED: dict[str, Callable[[bytes], bytes]] = {
     "repr": lambda d: repr(d).encode(),
     "uuencode": uuencoded,
     "base85": base64.b85encode,
+    "Z85": lambda d: base64.b85encode(d).translate(TO_Z85),
     "Ascii85": base64.a85encode,
     "Ascii85 in lines": lambda d: base64.a85encode(d, adobe=True, wrapcol=76),
     "quoted-printable": binascii.b2a_qp,

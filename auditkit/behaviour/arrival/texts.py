@@ -11,8 +11,8 @@ import re
 
 import numpy as np
 
-_ESCAPE = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|([0-3]?[0-7]{1,2})|([abefnrtv\\'\"?]))")
-_MEANING = dict(zip(b"abefnrtv\\'\"?", b"\a\b\x1b\f\n\r\t\v\\'\"?", strict=True))
+_ESCAPE = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|([0-3]?[0-7]{1,2})|([abeEfnrtv\\'\"?]))")
+_MEANING = dict(zip(b"abeEfnrtv\\'\"?", b"\a\b\x1b\x1b\f\n\r\t\v\\'\"?", strict=True))
 _MIN_ESCAPES = 4
 _TEXT = re.compile(rb"[ -~\t\r\n]{16,}")
 _QUOTED = re.compile(rb"=[0-9A-F]{2}")

@@ -188,7 +188,7 @@ class Sandbox:
         Raises:
             SandboxError: The sandbox is dead.
         """
-        return bool((await self._ask("settle", {}, timeout_s))["ended"])
+        return bool((await self._ask("settle", {}, timeout_s))["settled"])
 
     async def close(self) -> None:
         """End it, with every process in it: none is left when this returns."""

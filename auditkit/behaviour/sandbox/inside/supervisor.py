@@ -88,7 +88,7 @@ class Supervisor:
         if request["op"] in ("read", "write"):
             return self._file(request)
         if request["op"] == "settle":
-            return {"ended": self._settle(request["timeout_s"])}
+            return {"settled": self._settle(request["timeout_s"])}
         if self._settled:
             raise RuntimeError("no commands are taken any more")
         bounds = {
