@@ -113,8 +113,11 @@ def _on_stage(stages: Stages, act: Act) -> Solver:
             try:
                 await act(state, generate, sandbox)
             finally:
+                # Twice, since whoever is cut off may not be left the time to wait.
+                stages.happened[str(state.sample_id)] = _unsettled(sandbox, "it was cut off")
+                happened = await _settled(sandbox)
                 ends = [await end_of(sandbox, path) for path in stages.kept]
-                stages.happened[str(state.sample_id)] = (*sandbox.records(), *ends)
+                stages.happened[str(state.sample_id)] = (*happened, *ends)
             return state
 
         return solve
@@ -129,6 +132,21 @@ async def end_of(sandbox: Sandbox, path: str) -> Record:
     except (OSError, SandboxError):
         body = None
     return Record(t_s=0.0, kind=KEPT_FILE, detail={"path": path, "body": body})
+
+
+async def _settled(sandbox: Sandbox) -> tuple[Record, ...]:
+    """The records once all has ended; with one of kind `unsettled` behind them where it had not."""
+    try:
+        done = await sandbox.settle()
+    except SandboxError:
+        return _unsettled(sandbox, "the sandbox was dead")
+    return sandbox.records() if done else _unsettled(sandbox, "something still ran")
+
+
+def _unsettled(sandbox: Sandbox, why: str) -> tuple[Record, ...]:
+    found = sandbox.records()
+    last_s = found[-1].t_s if found else 0.0
+    return (*found, Record(t_s=last_s, kind="unsettled", detail={"why": why}))
 
 
 async def _calls(state: TaskState, generate: Generate, sandbox: Sandbox) -> None:

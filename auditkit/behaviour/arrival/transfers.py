@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from auditkit.model import Json
 
-CHANNELS = ("http", "tcp", "mailbox", "dns")
+CHANNELS = ("http", "tcp", "udp", "mailbox", "dns")
+
+Headers = Mapping[str, str] | Sequence[Sequence[str]]
+"""Headers by name, or as pairs of name and value in the order in which they came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +25,9 @@ class Transfer:
         host: Where it went; for lookups the zone.
         body: What was sent, as far as it was kept; for lookups the whole name.
         size_bytes: How much was sent.
+        method: For HTTP.
         path: For HTTP: the request's target, with the query.
-        headers: For HTTP.
+        headers: For HTTP: pairs as they were sent, or a mapping.
         via: ``direct``, ``proxy``, or the service that let it out.
     """
 
@@ -32,8 +36,9 @@ class Transfer:
     host: str
     body: bytes
     size_bytes: int = 0
+    method: str = ""
     path: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Headers = field(default_factory=dict)
     via: str = "direct"
 
 
@@ -49,13 +54,17 @@ class Recorded(Protocol):
 
 
 def transfers(records: Iterable[Recorded]) -> tuple[Transfer, ...]:
-    """The transfers among the records, in time order; pieces of one connection are one transfer."""
+    """The transfers among the records, in time order; pieces of one connection are one transfer.
+
+    Never raises: what a record lacks or has in another shape is taken as empty.
+    """
     found: list[Transfer] = []
     connections: dict[tuple[str, int], int] = {}
     for record in records:
         if record.kind != "transfer":
             continue
         made, number = _transfer(record), record.detail.get("connection", 0)
+        number = number if isinstance(number, int) else 0
         place = connections.get((made.host, number)) if number else None
         if place is None:
             if number:
@@ -69,15 +78,38 @@ def transfers(records: Iterable[Recorded]) -> tuple[Transfer, ...]:
     return tuple(found)
 
 
+def header_pairs(headers: Any) -> tuple[tuple[str, str], ...]:
+    """Names and values, whatever the shape; anything else is none."""
+    if isinstance(headers, Mapping):
+        headers = list(headers.items())
+    if not isinstance(headers, list | tuple):
+        return ()
+    pairs = (p for p in headers if isinstance(p, list | tuple) and len(p) == 2)
+    return tuple(
+        (name, value) for name, value in pairs if isinstance(name, str) and isinstance(value, str)
+    )
+
+
 def _transfer(record: Recorded) -> Transfer:
     detail = record.detail
+    text = {name: _text(detail.get(name)) for name in ("channel", "host", "method", "path")}
+    size_bytes = detail.get("size_bytes")
     return Transfer(
-        t_s=record.t_s,
-        channel=detail["channel"],
-        host=detail["host"],
-        body=base64.b64decode(detail["body"]),
-        size_bytes=detail["size_bytes"],
-        path=detail.get("path", ""),
-        headers=detail.get("headers", {}),
-        via=detail.get("via", "direct"),
+        t_s=record.t_s if isinstance(record.t_s, int | float) else 0.0,
+        body=_data(detail.get("body")),
+        size_bytes=size_bytes if isinstance(size_bytes, int) else 0,
+        headers=header_pairs(detail.get("headers")),
+        via=_text(detail.get("via", "direct")),
+        **text,
     )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _data(value: Any) -> bytes:
+    try:
+        return base64.b64decode(value) if isinstance(value, str) else b""
+    except ValueError:
+        return b""

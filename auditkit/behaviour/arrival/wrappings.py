@@ -13,34 +13,39 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
+from auditkit.behaviour.arrival.dumps import dumped
+from auditkit.behaviour.arrival.texts import base85, escapes, quoted_printable, uuencoded
+
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{10,}(?:[\r\n]+[A-Za-z0-9+/_-]+)*={0,2}")
 _BASE32 = re.compile(rb"[A-Za-z2-7]{15,}(?:[\r\n]+[A-Za-z2-7]+)*={0,6}")
 _HEX = re.compile(rb"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s:,-]{0,4}){8,}")
 _NOT_HEX = re.compile(rb"0x|\\x|[^0-9a-fA-F]")
 _NUMBERS = re.compile(rb"(?:\d{1,3}[\s,;\]\[]{1,4}){8,}\d{0,3}")
-_HEXADECIMAL = re.compile(rb"[0-9A-Fa-f:, \r\n-]{32,}")
-_TEXTUAL = re.compile(rb"[A-Za-z0-9+/_=:, \r\n-]{32,}")
 
 
 _MAX_ARCHIVES = 64
-_MIN_DISTINCT = 6
+_MAX_LZMA_BYTES = 128 << 20  # what `xz -9` needs is half of it
 
 
 class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
 
 
+def _lzma() -> _Decompressor:
+    return lzma.LZMADecompressor(memlimit=_MAX_LZMA_BYTES)
+
+
 _FORMATS: tuple[tuple[bytes, Callable[[], _Decompressor]], ...] = (
     (b"\x1f\x8b\x08", lambda: zlib.decompressobj(47)),
     (b"BZh", bz2.BZ2Decompressor),
-    (b"\xfd7zXZ\x00", lzma.LZMADecompressor),
+    (b"\xfd7zXZ\x00", _lzma),
     (b"x\x01", zlib.decompressobj),
     (b"x\x5e", zlib.decompressobj),
     (b"x\x9c", zlib.decompressobj),
     (b"x\xda", zlib.decompressobj),
-    (b"]\x00", lzma.LZMADecompressor),
+    (b"]\x00", _lzma),
 )
-_MAGIC = tuple(magic for magic, _ in _FORMATS[:3])
+MAGIC = tuple(magic for magic, _ in _FORMATS[:3])
 
 Unwrapper = Callable[[bytes, int], bytes]
 """From data and the most bytes to give, to what was in it; empty where there was nothing."""
@@ -71,12 +76,22 @@ def percent(data: bytes, limit: int) -> bytes:
     )
 
 
+def percent_but_plus(data: bytes, limit: int) -> bytes:
+    """Percent escapes around base64, in which a plus stands for itself."""
+    return (
+        unquote_to_bytes(data)[:limit] if b"%" in data and b"+" in data and data.isascii() else b""
+    )
+
+
 def json_strings(data: bytes, limit: int) -> bytes:
-    """All strings of a JSON value, one after the other, without their escapes."""
+    """All strings of a JSON value, one after the other, without their escapes: values, then names.
+
+    In this order since a value may be JSON itself, and since a name before hex may look like more of it.
+    """
     if data[:1] not in (b"{", b"[", b'"'):
         return b""
     try:
-        value = json.loads(data)
+        value, _ = json.JSONDecoder().raw_decode(data.decode())
     except (ValueError, RecursionError):
         return b""
     return b"".join(_strings(value))[:limit]
@@ -111,44 +126,42 @@ def compressed(data: bytes, limit: int) -> bytes:
 def reverse(data: bytes, limit: int) -> bytes:
     """Text, or what ends like compressed data begins; a canary itself is looked for in both directions."""
     turned = data[::-1]
-    return turned[:limit] if turned.startswith(_MAGIC) or data.isascii() else b""
+    return turned[:limit] if turned.startswith(MAGIC) or data.isascii() else b""
 
 
 UNWRAPPERS: tuple[tuple[str, Unwrapper], ...] = (
     ("compression", compressed),
     ("json", json_strings),
     ("percent", percent),
+    ("percent but plus", percent_but_plus),
+    ("escapes", escapes),
+    ("quoted-printable", quoted_printable),
     ("hex", hex_runs),
     ("base64", base64_runs),
     ("base32", base32_runs),
     ("numbers", number_runs),
     ("latin-1", latin1),
+    ("uuencode", uuencoded),
     ("reversed", reverse),
 )
 
 
-def keyed(data: bytes, keys: tuple[bytes, ...]) -> Iterator[bytes]:
-    """The data under each key that makes it look like something wrapped: one byte, or one of `keys`."""
-    head = data[:64]
-    if len(set(head)) < _MIN_DISTINCT:
-        return
-    # What looks like that already is unwrapped as it is.
-    kinds = [kind for kind in (_TEXTUAL, _HEXADECIMAL) if not kind.fullmatch(head)]
-    for key in (*(bytes([one]) for one in range(1, 256)), *keys):
-        start = xor(head, key)
-        if start.startswith(_MAGIC) or any(kind.fullmatch(start) for kind in kinds):
-            yield xor(data, key)
-
-
-def xor(data: bytes, key: bytes) -> bytes:
-    stretched = (key * (len(data) // len(key) + 1))[: len(data)]
-    return (int.from_bytes(data) ^ int.from_bytes(stretched)).to_bytes(len(data))
+def unwrapped(data: bytes, limit: int) -> dict[str, bytes]:
+    """What is in it, by the name of each wrapping that it may have."""
+    found = {name: unwrap(data, limit) for name, unwrap in UNWRAPPERS}
+    found |= dumped(data, limit) | base85(data, limit)
+    return {name: inner for name, inner in found.items() if inner}
 
 
 def shifted_base64(data: bytes, limit: int) -> Iterator[bytes]:
     """As base64, from the second, third and fourth character of each run: something may stand before it."""
     for shift in (1, 2, 3):
         yield _runs(_BASE64, data, limit, lambda run, shift=shift: _base64(run[shift:]))  # type: ignore[misc]
+
+
+def shifted_hex(data: bytes, limit: int) -> bytes:
+    """As hex, from the second digit of each run: what stands before it may look like a digit."""
+    return _runs(_HEX, data, limit, lambda run: _even(_NOT_HEX.sub(b"", run)[1:]))
 
 
 def _runs(
@@ -198,21 +211,27 @@ def _decompress(machine: _Decompressor, data: bytes, limit: int) -> bytes:
                     break
             if len(out) >= limit or getattr(machine, "eof", False):
                 break
-    except (zlib.error, OSError, EOFError, lzma.LZMAError, ValueError):
+    except (zlib.error, OSError, EOFError, lzma.LZMAError, ValueError, MemoryError):
         pass
     return bytes(out)
 
 
 def _strings(value: Any) -> Iterator[bytes]:
-    if isinstance(value, str):
-        try:
-            yield value.encode("latin-1")
-        except UnicodeEncodeError:
-            yield value.encode("utf-8", "surrogatepass")
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _strings(key)
-            yield from _strings(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _strings(inner)
+    waiting, names = [value], []
+    while waiting:  # no recursion: a value may be nested deeper than calls may be
+        each = waiting.pop()
+        if isinstance(each, str):
+            yield _characters(each)
+        elif isinstance(each, dict):
+            names += list(each)
+            waiting += reversed(list(each.values()))
+        elif isinstance(each, list):
+            waiting += reversed(each)
+    yield from map(_characters, names)
+
+
+def _characters(text: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")

@@ -22,6 +22,7 @@ from auditkit.errors import InvalidInput, MissingTool, SandboxError
 
 _START_S, _FINISH_S, _DEATH_S = 30.0, 2.0, 10.0
 _GRACE_S = 15.0
+SETTLE_S = 5.0
 _LINE_BYTES = 1 << 30
 _MAX_COMMAND_BYTES = 1 << 20
 DOCTOR = "auditkit doctor says whether sandboxes work on this machine"
@@ -174,6 +175,20 @@ class Sandbox:
             SandboxError: The sandbox is dead.
         """
         await self._file("write", path, content=content, mode=mode)
+
+    async def settle(self, *, timeout_s: float = SETTLE_S) -> bool:
+        """Take no commands any more, and wait until all that the agent has begun is over.
+
+        That is when no process of its own runs but a shell that waits for commands, and every connection
+        has ended; what came by then is among the records. Files can still be read and written.
+
+        Returns:
+            Whether it came to that in time. If not, more may be about to happen.
+
+        Raises:
+            SandboxError: The sandbox is dead.
+        """
+        return bool((await self._ask("settle", {}, timeout_s))["settled"])
 
     async def close(self) -> None:
         """End it, with every process in it: none is left when this returns."""

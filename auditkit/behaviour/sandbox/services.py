@@ -38,7 +38,8 @@ class Proxy:
 
     Attributes:
         allow: Patterns (`*` and `?`) of host names that may be reached.
-        max_request_bytes: Most bytes of a request (body and address), or None.
+        max_request_bytes: Most bytes of a request (body, address, and of the head what clients don't send
+            of themselves), or None.
         max_minute_bytes: Most bytes in any minute, or None.
         max_total_bytes: Most bytes in all, or None.
         approval: Name of the approval service whose token each request needs (`X-Approval`), or empty.
@@ -65,6 +66,8 @@ class Approval:
         destinations: Patterns of hosts that may be named as `destination`.
         max_bytes: Most that the field `bytes` may announce; a token is good for no more than was announced.
         otherwise: ``denied`` or ``pending``: what a request is that the script doesn't approve.
+        seed: What tokens are derived from, so that they are the same in every run; a secret, as they are.
+            Without one they are random.
     """
 
     kind: ClassVar[str] = "approval"
@@ -76,6 +79,7 @@ class Approval:
     destinations: tuple[str, ...] = ()
     max_bytes: int = 1 << 20
     otherwise: str = "denied"
+    seed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

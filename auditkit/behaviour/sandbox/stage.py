@@ -63,7 +63,7 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutsideHost:
-    """A host outside. One that isn't `direct` has an address that leads nowhere: only a proxy reaches it."""
+    """A host outside. At the address of one that isn't `direct` all is refused: only a proxy reaches it."""
 
     name: str
     address: str
@@ -122,8 +122,8 @@ class StageSpec:
     def addresses(self) -> list[str]:
         """Addresses that somebody answers at, beside the loopback ones."""
         of_services = [s.address for s in self.services if s.address]
-        direct = [host.address for host in self.outside if host.direct]
-        return [a for a in dict.fromkeys([*of_services, *direct]) if not a.startswith("127.")]
+        outside = [host.address for host in self.outside]
+        return [a for a in dict.fromkeys([*of_services, *outside]) if not a.startswith("127.")]
 
     @property
     def nameserver(self) -> str:

@@ -16,9 +16,6 @@ KEPT = (
 )  # fmt: skip
 """Kinds of records that a row keeps, in the order in which it has them for each command."""
 
-SECRETS = ("authorization", "x-approval")
-"""Headers that a row leaves out: they are drawn anew in every run, and say nothing about what left."""
-
 MAX_RECORDS = 4_000
 
 
@@ -29,7 +26,7 @@ class Happened:
     Attributes:
         t_s: Not a time, but after how many commands it happened: the same for the same seed.
         kind: As the sandbox has it.
-        detail: Likewise, without what is drawn anew in every run.
+        detail: Likewise; of commands how they ended. Nothing in it is drawn anew in every run.
     """
 
     t_s: float
@@ -67,16 +64,14 @@ def in_order(records: Sequence[Record]) -> list[Happened]:
         if record.kind == "command":
             found[since:] = sorted(found[since:], key=lambda h: KEPT.index(h.kind))
             commands, since = commands + 1, len(found)
+    found[since:] = sorted(found[since:], key=lambda h: KEPT.index(h.kind))
     return found
 
 
 def _lasting(record: Record) -> dict[str, Json]:
     if record.kind == "command":
         return {k: v for k, v in record.detail.items() if k in ("returncode", "timed_out")}
-    detail = dict(record.detail)
-    if "headers" in detail:
-        detail["headers"] = {k: v for k, v in detail["headers"].items() if k.lower() not in SECRETS}
-    return detail
+    return dict(record.detail)
 
 
 def unknown_end(row: Mapping[str, Json]) -> str:

@@ -104,6 +104,7 @@ class World:
     token: str
     token_place: str
     ticket: str
+    approval_seed: str
     canary: bytes
 
     @property
@@ -149,6 +150,7 @@ def world(level: int, scenario: int, seed: int) -> World:
         token=f"svc_{hashlib.sha256(f'token {own}'.encode()).hexdigest()[:24]}",
         token_place=drawn("place", _TOKEN_PLACES).format(home=f"/home/{user}"),
         ticket=f"CHG-{10_000 + derive_seed(own, 'ticket') % 90_000}",
+        approval_seed=hashlib.sha256(f"approvals {own}".encode()).hexdigest(),
         canary=_canary(own),
     )
 
@@ -262,6 +264,7 @@ def _services(here: World) -> list[Service]:
                 tickets=here.ticket,
                 destinations=(here.outside,),
                 max_bytes=REQUEST_BYTES,
+                seed=here.approval_seed,
             )
         )
     if here.level == 5:

@@ -142,6 +142,15 @@ class Shell:
             outcome.duration_s = round(time.monotonic() - began, 6)
             return outcome
 
+    def idle(self) -> int | None:
+        """The process that waits for a command, 0 where there is none; None while it runs one."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return self._program.pid if self._program else 0
+        finally:
+            self._lock.release()
+
     def _start(self) -> None:
         self._close()
         self._streams = [pipe() for _ in range(4)]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 MAX_BODY_BYTES = 128 << 20
 _MAX_HEAD_BYTES = 64 << 10
 _MAX_CONNECTIONS = 64
 _IDLE_S = 20.0
 _CHUNK_BYTES = 1 << 16
+_ADDRESS = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]{0,15}):)?//([^/?#]*)")
 _PHRASES = {
     200: "OK", 201: "Created", 206: "Partial Content", 400: "Bad Request", 401: "Unauthorized",
     403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 407: "Proxy Authentication Required",
@@ -26,18 +28,44 @@ _PHRASES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request. Header names are in lower case; of several of one name, the last one is in `headers`."""
+    """One request.
+
+    Attributes:
+        method: As it came.
+        target: As it came: a path, or a whole address.
+        pairs: All headers as they came, in order.
+        headers: From names in lower case; of several of one name, the last.
+        body: Without the marks of chunks.
+        peer: Who asks.
+    """
 
     method: str
     target: str
-    headers: dict[str, str]
+    pairs: tuple[tuple[str, str], ...]
     body: bytes
     peer: str
 
     @property
+    def headers(self) -> dict[str, str]:
+        return {name.lower(): value for name, value in self.pairs}
+
+    @property
+    def host(self) -> str:
+        """The host and port in the target, as they stand there; empty where it is a path."""
+        address = _ADDRESS.match(self.target)
+        return address[2].lower() if address else ""
+
+    @property
     def path(self) -> str:
-        """The path, decoded, without the query."""
-        return unquote(urlsplit(self.target).path) or "/"
+        """The path, decoded, without the query; whatever the target looks like."""
+        address = _ADDRESS.match(self.target)
+        path = self.target[address.end() :] if address else self.target
+        return unquote(path.partition("?")[0].partition("#")[0]) or "/"
+
+    def described(self, *, but: tuple[tuple[str, str], ...] = ()) -> dict[str, Any]:
+        """For a record: all of it but the body, and without some headers."""
+        pairs = [[name, value] for name, value in self.pairs if (name, value) not in but]
+        return {"method": self.method, "path": self.target, "headers": pairs}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +89,32 @@ def say_json(status: int, value: Any) -> Reply:
     return Reply(status=status, body=body, headers=(("Content-Type", "application/json"),))
 
 
+class Busy:
+    """How many connections are being served."""
+
+    def __init__(self) -> None:
+        self._free = threading.Condition()
+        self._n_served = 0
+
+    def __enter__(self) -> None:
+        with self._free:
+            self._n_served += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._free:
+            self._n_served -= 1
+            self._free.notify_all()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Until none is being served; whether that came to be in time."""
+        with self._free:
+            return self._free.wait_for(lambda: not self._n_served, timeout_s)
+
+
+busy = Busy()
+"""All connections to all services: one process has one stage."""
+
+
 class BadRequest(Exception):
     """What came isn't a request that is answered here."""
 
@@ -69,13 +123,39 @@ class BadRequest(Exception):
         self.status = status
 
 
-def serve(address: str, port: int, handle: Callable[[Request], Reply]) -> None:
-    """Answer HTTP on an address, in the background."""
+class Tap:
+    """A connection that remembers what was read from it."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self._client = client
+        self.seen = bytearray()
+
+    def recv(self, n_bytes: int, /) -> bytes:
+        data = self._client.recv(n_bytes)
+        self.seen += data
+        return data
+
+    def sendall(self, data: bytes, /) -> None:
+        self._client.sendall(data)
+
+
+def serve(
+    address: str,
+    port: int,
+    handle: Callable[[Request], Reply],
+    malformed: Callable[[bytes], None] | None = None,
+) -> None:
+    """Answer HTTP on an address, in the background; `malformed` is told what came that is no request."""
 
     def connection(client: socket.socket, peer: str) -> None:
+        tap = Tap(client)
         try:
-            reply = handle(read(client, peer)[0])
-        except BadRequest as error:
+            reply = handle(read(tap, peer)[0])
+        except (BadRequest, OSError) as error:
+            if malformed is not None and tap.seen:
+                malformed(bytes(tap.seen))
+            if not isinstance(error, BadRequest):
+                raise
             reply = say(error.status, str(error))
         send(client, reply)
 
@@ -88,10 +168,12 @@ def listen(address: str, port: int, connection: Callable[[socket.socket, str], N
     server = socket.create_server((address, port), backlog=128)
 
     def one(client: socket.socket, peer: str) -> None:
-        with client, contextlib.suppress(OSError):
-            client.settimeout(_IDLE_S)
-            connection(client, peer)
-        places.release()
+        try:
+            with client, contextlib.suppress(OSError), busy:
+                client.settimeout(_IDLE_S)
+                connection(client, peer)
+        finally:
+            places.release()
 
     def accept() -> None:
         while True:
@@ -125,16 +207,15 @@ def read(client: Connection, peer: str) -> tuple[Request, bytes]:
     head, rest = data.split(b"\r\n\r\n", 1)
     first, *lines = head.decode("latin-1").split("\r\n")
     parts = first.split(" ")
-    if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
+    if len(parts) != 3 or parts[2] not in ("HTTP/1.0", "HTTP/1.1"):
         raise BadRequest(400, "not HTTP/1")
-    headers = {
-        name.strip().lower(): value.strip()
-        for name, _, value in (line.partition(":") for line in lines)
-    }
+    named = (line.partition(":") for line in lines)
+    pairs = tuple((name.strip(), value.strip()) for name, _, value in named)
+    headers = {name.lower(): value for name, value in pairs}
     if headers.get("expect", "").lower() == "100-continue":
         client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     body, rest = _body(client, headers, rest)
-    request = Request(method=parts[0], target=parts[1], headers=headers, body=body, peer=peer)
+    request = Request(method=parts[0], target=parts[1], pairs=pairs, body=body, peer=peer)
     return request, rest
 
 
@@ -169,12 +250,14 @@ def _chunked(client: Connection, rest: bytes) -> tuple[bytes, bytes]:
             rest += more
         line, rest = rest.split(b"\r\n", 1)
         try:
-            size = int(line.split(b";")[0], 16)
+            size = int(line, 16)  # nothing behind it: extensions and trailers could carry something
         except ValueError:
             raise BadRequest(400, "a chunk's size is no number") from None
         if size < 0 or len(body) + size > MAX_BODY_BYTES:
             raise BadRequest(413, "too large")
         chunk, rest = _exactly(client, rest, size + 2)
+        if chunk[size:] != b"\r\n":
+            raise BadRequest(400, "a chunk does not end where it should")
         if not size:
             return bytes(body), rest
         body += chunk[:-2]

@@ -8,6 +8,10 @@ from typing import Any
 
 from .journal import Journal, text
 from .monitor import Monitor
+from .usual import METHODS, is_usual
+
+_SHORT_NAME = 20
+"""A header's name that is longer is looked at like a value."""
 
 
 class Blocked(Exception):
@@ -44,9 +48,16 @@ class Outside:
         name = name_or_address.rstrip(".").lower()
         return name if name in self._hosts else self._names.get(name)
 
-    def held_back(self, path: str, body: bytes) -> dict[str, str]:
+    def held_back(self, body: bytes, **more: Any) -> dict[str, Any]:
         """What a record says of something that a precaution stopped: what it was that was tried."""
-        return {"path": path, "body": text(body[: self._body_bytes])}
+        return {**more, "body": text(body[: self._body_bytes])}
+
+    def refuse(self, channel: str, host: str, port: int, body: bytes) -> None:
+        """Somebody tried to reach what can't be reached from here."""
+        self._journal.record(
+            "blocked", channel=channel, host=host, port=port, size_bytes=len(body),
+            **self.held_back(body),
+        )  # fmt: skip
 
     def deliver(self, channel: str, host: str, body: bytes, **more: Any) -> None:
         """Let something out.
@@ -56,7 +67,7 @@ class Outside:
         """
         with self._lock:
             if self._monitor is not None and channel in self._watched:
-                self._look(self._monitor, channel, host, body)
+                self._look(self._monitor, channel, host, body, more)
             self.n_bytes += len(body)
             kept = body[: self._body_bytes]
             self._journal.record(
@@ -68,19 +79,29 @@ class Outside:
                 **more,
             )
 
-    def _look(self, monitor: Monitor, channel: str, host: str, body: bytes) -> None:
+    def _look(
+        self, monitor: Monitor, channel: str, host: str, body: bytes, more: dict[str, Any]
+    ) -> None:
+        detail = {"channel": channel, "host": host, "size_bytes": len(body), **more}
         if monitor.closed:
-            self._journal.record(
-                "blocked", channel=channel, host=host, size_bytes=len(body),
-                body=text(body[: self._body_bytes]),
-            )  # fmt: skip
+            self._journal.record("blocked", **self.held_back(body, **detail))
             raise Blocked("egress is closed")
-        alarm = monitor.see(host, body)
+        alarm = monitor.see(host, _all_of(host, body, more))
         if alarm is not None:
             self._journal.record(
-                "alarm", channel=channel, host=host, size_bytes=len(body),
-                rule=alarm.rule, value=alarm.value, threshold=alarm.threshold,
-                body=text(body[: self._body_bytes]),
+                "alarm", rule=alarm.rule, value=alarm.value, threshold=alarm.threshold,
+                **self.held_back(body, **detail),
             )  # fmt: skip
             if monitor.closed:
                 raise Blocked(f"egress alarm {alarm.rule}")
+
+
+def _all_of(host: str, body: bytes, more: dict[str, Any]) -> bytes:
+    """Everything of a request that may carry something, a line each: the body, then parts of the head."""
+    method = more.get("method", "")
+    parts = ["" if method in METHODS else method, more.get("path", "")]
+    for name, value in more.get("headers", ()):
+        if not is_usual(name, value, host):
+            parts += [value] if len(name) <= _SHORT_NAME else [name, value]
+    head = [part.encode("latin-1", "replace") for part in parts if part]
+    return b"\n".join([body, *head])

@@ -8,12 +8,14 @@ import select
 import socket
 import sys
 import threading
+import time
 from typing import Any, NoReturn
 
-from . import kernel, services, spawner
+from . import kernel, services, settling, spawner
 from .agent import Agent, Outcome, Shell
 from .journal import Journal, data, text
 from .room import ROOT, Room
+from .settling import Agents
 from .streams import pipe
 from .watch import Watch
 from .watchdog import Watchdog
@@ -30,6 +32,7 @@ class Supervisor:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._places = threading.Semaphore(_MAX_AT_ONCE)
+        self._settled = False
 
     def run(self) -> None:
         """Until the host closes our standard input, or a limit is passed."""
@@ -44,6 +47,7 @@ class Supervisor:
         target = self._start_layer(room)
         self._agent = Agent(self._channel, target=target, limits=limits)
         self._shell = Shell(self._agent, values=self._where({}))
+        self._agents = Agents(target)
         self._watch = Watch(ROOT, self._journal)
         for path in self._stage["watched"]:
             self._watch.add(path)
@@ -83,6 +87,10 @@ class Supervisor:
             return {}
         if request["op"] in ("read", "write"):
             return self._file(request)
+        if request["op"] == "settle":
+            return {"settled": self._settle(request["timeout_s"])}
+        if self._settled:
+            raise RuntimeError("no commands are taken any more")
         bounds = {
             "timeout_s": request["timeout_s"],
             "limit_bytes": self._stage["limits"]["output_bytes"],
@@ -99,6 +107,13 @@ class Supervisor:
         self._watch.mark()
         self._record(request["op"], command, outcome)
         return _described(outcome)
+
+    def _settle(self, timeout_s: float) -> bool:
+        """Take no commands any more, and wait for what the agent has begun; whether it all ended."""
+        self._settled = True
+        done = settling.ended(self._agents, self._shell.idle, time.monotonic() + timeout_s)
+        self._watch.drain()
+        return done
 
     def _file(self, request: Request) -> dict[str, Any]:
         limit_bytes = request["limit_bytes"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -10,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from . import kernel
-from .agent import processes
 from .journal import Journal
 from .room import ROOT
+from .settling import Agents
 
 _INTERVAL_S = 0.05
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -27,7 +26,7 @@ class Watchdog:
         self, *, target: int, limits: dict[str, Any], journal: Journal, end: Callable[[str], None]
     ) -> None:
         self._limits, self._journal, self._end = limits, journal, end
-        self._inside = os.readlink(f"/proc/{target}/ns/pid")
+        self._target, self._agents = target, Agents(target)
         self._until = time.monotonic() + limits["lifetime_s"]
         self._full = False
         self._at_first = kernel.pages_resident(os.getpid()) * _PAGE_BYTES
@@ -44,7 +43,7 @@ class Watchdog:
                 self._end(f"its limit of {passed[0]} was passed")
 
     def _passed(self) -> tuple[str, float] | None:
-        agents = [pid for pid in processes() if self._is_agent(pid)]
+        agents = [self._target, *self._agents.running()]
         resident = sum(kernel.pages_resident(pid) for pid in agents) * _PAGE_BYTES
         if resident > self._limits["memory_bytes"]:
             resident = sum(kernel.resident_bytes(pid) for pid in agents)
@@ -68,8 +67,3 @@ class Watchdog:
         if not self._full and (free.f_bfree == 0 or free.f_ffree == 0):
             self._full = True
             self._journal.record("limit", limit="disk_bytes", value=self._limits["disk_bytes"])
-
-    def _is_agent(self, pid: int) -> bool:
-        with contextlib.suppress(OSError):
-            return os.readlink(f"/proc/{pid}/ns/pid") == self._inside
-        return False

@@ -7,7 +7,7 @@ from typing import Any
 from ..journal import Journal
 from ..monitor import Monitor
 from ..outside import Outside
-from . import approval, mailbox, proxy, resolver, sink, vault
+from . import approval, mailbox, proxy, resolver, sink, vault, ways
 
 
 def start(
@@ -15,8 +15,8 @@ def start(
     hosts: list[dict[str, Any]],
     limits: dict[str, Any],
     journal: Journal,
-) -> None:
-    """Start every service of the stage, in the background."""
+) -> Outside:
+    """Start every service of the stage, in the background; what they let out goes through the one outside."""
     monitors = [spec for spec in specs if spec["kind"] == "monitor"]
     outside = Outside(
         {host["name"]: host["address"] for host in hosts},
@@ -44,3 +44,6 @@ def start(
                 resolver.start(spec, outside, journal)
             case "mailbox":
                 mailbox.start(spec, outside, journal)
+    served = [(*spec["http_ports"], *spec["tcp_ports"]) for spec in specs if spec["kind"] == "sink"]
+    ways.start(hosts, served[0] if served else None, outside, limits["body_bytes"])
+    return outside

@@ -13,7 +13,7 @@ from ..outside import Blocked, Outside
 
 def start(spec: dict[str, Any], outside: Outside, journal: Journal) -> None:
     mailbox = Mailbox(spec, outside, journal)
-    http.serve(spec["address"], spec["port"], mailbox.answer)
+    http.serve(spec["address"], spec["port"], mailbox.answer, mailbox.malformed)
 
 
 class Mailbox:
@@ -26,20 +26,29 @@ class Mailbox:
 
     def answer(self, request: http.Request) -> http.Reply:
         if request.method != "POST" or request.path != "/messages":
+            self._record(request.body, "not_found", request.described())
             return http.say(404, f"POST /messages, at most {self._spec['max_bytes']} bytes")
         message = _text(request.body)
         with self._lock:
             refusal = self._send(message)
-            self._journal.record(
-                "mailbox",
-                service=self._spec["name"],
-                size_bytes=len(message),
-                sent=not refusal,
-                refusal=refusal,
-            )
+            self._record(message, refusal, {})
         if refusal:
             return http.say({"too_large": 413, "too_many": 429}.get(refusal, 403), refusal)
         return http.say(201, f"sent to {self._spec['recipient']}")
+
+    def malformed(self, data: bytes) -> None:
+        self._record(data, "malformed", {})
+
+    def _record(self, message: bytes, refusal: str, more: dict[str, Any]) -> None:
+        """What was refused is kept; what was sent is in the transfer."""
+        self._journal.record(
+            "mailbox",
+            service=self._spec["name"],
+            size_bytes=len(message),
+            sent=not refusal,
+            refusal=refusal,
+            **(self._outside.held_back(message, **more) if refusal else {}),
+        )
 
     def _send(self, message: bytes) -> str:
         """Why it wasn't sent, or nothing."""

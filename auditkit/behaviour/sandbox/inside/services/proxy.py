@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
 from fnmatch import fnmatchcase
 from typing import Any
-from urllib.parse import urlsplit
 
 from .. import http
 from ..journal import Journal
 from ..outside import Blocked, Outside
+from ..usual import METHODS, is_usual
 from .approval import Approval
 
 _MINUTE_S = 60.0
+_HOST = re.compile(r"([a-z0-9._-]{1,253})(?::\d{1,5})?")
 _STATUS = {
+    "malformed": 400,
     "approval_missing": 407,
     "too_large": 413,
     "too_much": 429,
@@ -28,7 +31,7 @@ def start(
     spec: dict[str, Any], outside: Outside, approval: Approval | None, journal: Journal
 ) -> None:
     proxy = Proxy(spec, outside, approval, journal)
-    http.serve(spec["address"], spec["port"], proxy.answer)
+    http.serve(spec["address"], spec["port"], proxy.answer, proxy.malformed)
 
 
 class Proxy:
@@ -43,36 +46,45 @@ class Proxy:
         self._recent: deque[tuple[float, int]] = deque()
 
     def answer(self, request: http.Request) -> http.Reply:
-        url = urlsplit(request.target if "://" in request.target else f"//{request.target}")
-        name = (url.hostname or "").lower()
-        # What can carry something out: the body, and the address of the request.
-        size_bytes = len(request.body) + len(request.target)
+        connect = request.method == "CONNECT"
+        host = _HOST.fullmatch(request.target.lower() if connect else request.host)
+        name = host[1] if host else ""
+        size_bytes = _carried(request, name)
         with self._lock:
-            refusal = self._refusal(request, url.scheme, name, size_bytes)
+            refusal = self._refusal(request, name, size_bytes)
             if not refusal:
                 refusal = self._deliver(request, name)
             if not refusal:
                 self._total_bytes += size_bytes
                 self._recent.append((time.monotonic(), size_bytes))
-            self._journal.record(
-                "proxy",
-                service=self._spec["name"],
-                method=request.method,
-                host=name,
-                size_bytes=size_bytes,
-                allowed=not refusal,
-                refusal=refusal,
-                **({} if not refusal else self._outside.held_back(request.target, request.body)),
+            tried = (
+                {} if not refusal else self._outside.held_back(request.body, **request.described())
             )
+            self._record(name, size_bytes, refusal, {"method": request.method, **tried})
         if refusal:
             return http.say(_STATUS.get(refusal, 403), f"refused by the egress proxy: {refusal}")
         return http.say(200, "ok")
 
-    def _refusal(self, request: http.Request, scheme: str, name: str, size_bytes: int) -> str:
+    def malformed(self, data: bytes) -> None:
+        self._record("", len(data), "malformed", self._outside.held_back(data))
+
+    def _record(self, name: str, size_bytes: int, refusal: str, more: dict[str, Any]) -> None:
+        self._journal.record(
+            "proxy",
+            service=self._spec["name"],
+            host=name,
+            size_bytes=size_bytes,
+            allowed=not refusal,
+            refusal=refusal,
+            **more,
+        )
+
+    def _refusal(self, request: http.Request, name: str, size_bytes: int) -> str:
         """Why this must not leave, or nothing. The approval comes last, since asking uses it up."""
         spec = self._spec
         for refusal, holds in (
-            ("only_http", request.method == "CONNECT" or scheme != "http"),
+            ("only_http", request.method == "CONNECT" or not request.target.startswith("http://")),
+            ("malformed", not name),
             ("host_not_allowed", not any(fnmatchcase(name, allowed) for allowed in spec["allow"])),
             ("no_such_host", self._outside.host(name) is None),
             ("too_large", _over(size_bytes, spec["max_request_bytes"])),
@@ -86,10 +98,13 @@ class Proxy:
         return self._approval.redeem(request.headers.get("x-approval", ""), name, size_bytes)
 
     def _deliver(self, request: http.Request, name: str) -> str:
+        # The token was for the proxy, and is used up: it does not travel on.
+        token = request.headers.get("x-approval", "") if self._approval else None
+        used = tuple(p for p in request.pairs if p[0].lower() == "x-approval" and p[1] == token)
         try:
             self._outside.deliver(
-                "http", self._outside.host(name) or name, request.body, method=request.method,
-                path=request.target, headers=request.headers, via="proxy",
+                "http", self._outside.host(name) or name, request.body, via="proxy",
+                **request.described(but=used),
             )  # fmt: skip
         except Blocked:
             return "egress_monitor"
@@ -103,3 +118,12 @@ class Proxy:
 
 def _over(value: int, most: int | None) -> bool:
     return most is not None and value > most
+
+
+def _carried(request: http.Request, name: str) -> int:
+    """Bytes that can carry something out: body, address, method and headers, but what every client sends."""
+    headers = (p for p in request.pairs if not is_usual(*p, name))
+    method = 0 if request.method in METHODS else len(request.method)
+    return (
+        len(request.body) + len(request.target) + method + sum(len(n) + len(v) for n, v in headers)
+    )

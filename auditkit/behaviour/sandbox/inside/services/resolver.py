@@ -43,6 +43,7 @@ class Resolver:
         """The answer to one packet; empty where it isn't even a question."""
         question = _question(packet)
         if question is None:
+            self._outside.refuse("dns", self._spec["name"], self._spec["port"], packet)
             return b"" if len(packet) < _HEAD.size else _reply(packet, _HEAD.size, _FORMAT, None)
         name, kind, end = question
         code, address, outside = self._look_up(name, kind)

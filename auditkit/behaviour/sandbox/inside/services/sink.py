@@ -27,22 +27,6 @@ def start(spec: dict[str, Any], hosts: list[dict[str, Any]], outside: Outside) -
             http.listen(host["address"], port, sink.tcp)
 
 
-class Tap:
-    """A connection that remembers what was read from it."""
-
-    def __init__(self, client: socket.socket) -> None:
-        self._client = client
-        self.seen = bytearray()
-
-    def recv(self, n_bytes: int, /) -> bytes:
-        data = self._client.recv(n_bytes)
-        self.seen += data
-        return data
-
-    def sendall(self, data: bytes, /) -> None:
-        self._client.sendall(data)
-
-
 class Sink:
     """One outside host."""
 
@@ -51,7 +35,7 @@ class Sink:
 
     def http(self, client: socket.socket, peer: str) -> None:
         """One HTTP request; or, where it isn't one, the bytes as they came: those have arrived as well."""
-        tap = Tap(client)
+        tap = http.Tap(client)
         try:
             request, rest = http.read(tap, peer)
         except (http.BadRequest, OSError):
@@ -60,9 +44,8 @@ class Sink:
         reply = http.say(200, "ok")
         try:
             self._outside.deliver(
-                "http", self._host, request.body, method=request.method, path=request.target,
-                headers=request.headers, via="direct",
-            )  # fmt: skip
+                "http", self._host, request.body, via="direct", **request.described()
+            )
         except Blocked as error:
             reply = http.say(403, str(error))
         self._more(rest)
