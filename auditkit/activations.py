@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,14 +78,28 @@ def layer_path(model: torch.nn.Module) -> str:
     return known[0] if known else found[0]
 
 
+@cache
+def _nnsight() -> Any:
+    """nnsight, which on import gives every object of the process a method `save`: that is taken away again.
+
+    Other libraries look at the attributes of classes, and with it they can't be imported any more (anyio, and
+    so Inspect). Here `nnsight.save(value)` is used.
+    """
+    import nnsight
+
+    if "save" in dir(object):
+        from nnsight._c import unmount
+
+        unmount("save")
+    return nnsight
+
+
 def wrap(model: Any, tokenizer: Any) -> Any:
     """The nnsight model around a loaded one; made once, it costs some 30 ms.
 
     nnsight gives the tokenizer a padding side of its own; `capture` never lets it pad.
     """
-    from nnsight import TransformersModel
-
-    return TransformersModel(model, tokenizer=tokenizer, task="text-generation")
+    return _nnsight().TransformersModel(model, tokenizer=tokenizer, task="text-generation")
 
 
 def capture(
@@ -152,7 +167,7 @@ def steered_forward(wrapped: Any, steering: Steering) -> Forward:
     _check_steering(wrapped._module, len(steering.vectors), steering)
 
     def forward(rows: Sequence[int], inputs: dict[str, Any]) -> Any:
-        import nnsight
+        nnsight = _nnsight()
 
         change = _Change(steering, rows)
         with wrapped.trace(inputs):
@@ -174,7 +189,7 @@ def steered_generate(wrapped: Any, steering: Steering) -> Generate:
     _check_steering(wrapped._module, len(steering.vectors), steering)
 
     def generate(inputs: dict[str, Any], config: Any) -> torch.Tensor:
-        import nnsight
+        nnsight = _nnsight()
         import torch
 
         change = _Change(steering, range(len(steering.vectors)))
@@ -227,7 +242,7 @@ def _pass(
     change: _Change | None,
 ) -> torch.Tensor:
     """One trace: [n_layers, n_rows, d_model], float32."""
-    import nnsight
+    nnsight = _nnsight()
     import torch
 
     depth = -1 if change is None else change.layer

@@ -341,3 +341,18 @@ def test_nothing_is_printed_left_behind_or_taken_from_the_surroundings(tmp_path:
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == [".env"]
+
+
+def test_a_task_runs_in_a_process_in_which_activations_were_read(folder: Path) -> None:
+    code = (
+        "import sys\n"
+        "from auditkit.model import Prompt\n"
+        "from auditkit.targets.local import load, parse_spec\n"
+        "target = load(parse_spec(sys.argv[1]))\n"
+        "target.activations([Prompt(raw='a')])\n"
+        "assert 'save' not in dir(object)\n"
+        "import inspect_ai\n"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
