@@ -254,7 +254,7 @@ def _of_parts(subjects: Sequence[SubjectResult], parts: Sequence[PartResult]) ->
     if target is None or not target.parts:
         return _controls_right(subjects)
     open_ = said[Outcome.INCONCLUSIVE]
-    undecided = f" Undecided: {_listed(open_)}." if open_ else ""
+    undecided = f" Undecided: {', '.join(p.title for p in open_)}." if open_ else ""
     if failed := said[Outcome.FAILED]:
         return Verdict(
             outcome=Outcome.FAILED,
@@ -269,10 +269,6 @@ def _of_parts(subjects: Sequence[SubjectResult], parts: Sequence[PartResult]) ->
             explanation=f"{target.explanation}{undecided}",
         )
     return None
-
-
-def _listed(parts: Sequence[PartResult]) -> str:
-    return "; ".join(f"{p.title} ({p.verdict.explanation.rstrip('.')})" for p in parts)
 
 
 def _not_asked(evidence: CheckEvidence, level: float) -> CheckResult:
