@@ -123,7 +123,7 @@ ATTEMPTS = {
     "the first process' root": "[ \"$(stat -c %i /proc/1/root/)\" != \"$(stat -c %i /)\" ]",
     "the first process' folder": "ls /proc/1/cwd/root",
     "host paths in mounts": "cat /proc/mounts /proc/self/mountinfo /proc/1/mountinfo /proc/1/mountstats"
-    " | grep -E 'oldroot|newroot|/state|/root|/home/[^w]|auditkit|bwrap|/work/|/var/tmp/|/tmp/.'",
+    " | grep -E 'oldroot|newroot|/state|/root|/home/[^w]|auditkit|bwrap|/var/tmp/|/tmp/.'",
     "host paths anywhere under /proc/self": "grep -a -r -s -l -E 'auditkit|bubblewrap' /proc/self"
     " --exclude-dir=task --exclude-dir=net --exclude={mem,cmdline,pagemap,clear_refs}",
     "the kernel's command line": "grep . /proc/cmdline",
