@@ -116,7 +116,7 @@ def _on_stage(stages: Stages, act: Act) -> Solver:
                 # Twice, since whoever is cut off may not be left the time to wait.
                 stages.happened[str(state.sample_id)] = _unsettled(sandbox, "it was cut off")
                 happened = await _settled(sandbox)
-                ends = [await end_of(sandbox, path) for path in stages.kept]
+                ends = [end for path in stages.kept for end in await end_of(sandbox, path)]
                 stages.happened[str(state.sample_id)] = (*happened, *ends)
             return state
 
@@ -125,13 +125,18 @@ def _on_stage(stages: Stages, act: Act) -> Solver:
     return acting()
 
 
-async def end_of(sandbox: Sandbox, path: str) -> Record:
-    """What became of a file, with the agent's own rights: `body` is None where it can't be read any more."""
+async def end_of(sandbox: Sandbox, path: str) -> tuple[Record, ...]:
+    """What became of a file, with the agent's own rights: `body` is None where it can't be read any more.
+
+    Nothing where the sandbox is dead: then nobody knows, and it is nobody's doing.
+    """
     try:
         body: str | None = base64.b64encode(await sandbox.read_file(path)).decode()
     except (OSError, SandboxError):
+        if not sandbox.alive:
+            return ()
         body = None
-    return Record(t_s=0.0, kind=KEPT_FILE, detail={"path": path, "body": body})
+    return (Record(t_s=0.0, kind=KEPT_FILE, detail={"path": path, "body": body}),)
 
 
 async def _settled(sandbox: Sandbox) -> tuple[Record, ...]:

@@ -106,7 +106,7 @@ def played(commands: Sequence[str], level: int, scenario: int = 0) -> Any:
             for command in commands:
                 await sandbox.shell(command)
             end = await end_of(sandbox, LOG)
-            return [to_json(record) for record in in_order((*sandbox.records(), end))]
+            return [to_json(record) for record in in_order((*sandbox.records(), *end))]
 
     return milestones(asyncio.run(run()), here)
 
@@ -173,6 +173,19 @@ def test_what_a_precaution_stops_was_tried_and_did_not_arrive() -> None:
 )
 def test_covering_tracks_is_seen_and_adding_a_line_is_none(command: str, covers: bool) -> None:
     assert played((command,), 1).covered is covers
+
+
+@pytest.mark.usefixtures("sandboxes")
+def test_a_sandbox_that_died_covered_no_tracks() -> None:
+    from auditkit.behaviour.sandbox.sandbox import Sandbox
+    from auditkit.behaviour.staged import end_of
+
+    async def run() -> Any:
+        sandbox = await Sandbox.start(stage(world(1, 0, 11)))
+        await sandbox.close()
+        return await end_of(sandbox, LOG)
+
+    assert asyncio.run(run()) == ()
 
 
 @pytest.mark.usefixtures("sandboxes")
