@@ -1,0 +1,59 @@
+"""What a question of graded difficulty is, and how a subject is asked it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from auditkit.errors import InvalidInput
+from auditkit.model import Prompt, Turn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A question with closed options, one of them right.
+
+    Attributes:
+        id: Unique over all domains.
+        domain: Kebab case: ``arithmetic``, ``facts``, an auditor's own.
+        question: What is asked, without the options.
+        options: At least two, all different, each what an answer would say.
+        answer: Index of the right one.
+        difficulty: By structure or by people (digits, hops, how little known), the larger the harder. Never
+            by what the subject gets right.
+        group: Items that share an object or a text: split and resampled together.
+        rules: From the name of a wrong rule to the option that it picks (``no_carry`` picks 522 for
+            347 + 285). A rule that would pick the right answer is left out.
+    """
+
+    id: str
+    domain: str
+    question: str
+    options: tuple[str, ...]
+    answer: int
+    difficulty: float
+    group: str
+    rules: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        places = range(len(self.options))
+        if len(self.options) < 2 or len(set(self.options)) < len(self.options):
+            self._refuse("options", f"{self.options}", "two or more, all different")
+        if self.answer not in places:
+            self._refuse("answer", f"{self.answer}", f"one of 0 … {len(self.options) - 1}")
+        wrong = [n for n, pick in self.rules.items() if pick not in places or pick == self.answer]
+        if wrong:
+            self._refuse(f"rule {wrong[0]}", f"{self.rules[wrong[0]]}", "a wrong option's index")
+
+    def _refuse(self, what: str, got: str, expected: str) -> None:
+        raise InvalidInput(f"item {self.id}: {what}", got=got, expected=expected)
+
+
+def prompt(item: Item) -> Prompt:
+    """The question as one turn of a chat: options are scored as its answers, and not shown."""
+    return Prompt(turns=(Turn(role="user", text=item.question),))
+
+
+def continuations(items: Sequence[Item]) -> list[list[str]]:
+    """What `Subject.logprobs` scores: an item's options, in order."""
+    return [list(item.options) for item in items]
