@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +11,14 @@ from pathlib import Path
 
 @contextmanager
 def quiet(folder: Path) -> Iterator[None]:
-    """No settings from ``INSPECT_…`` variables or ``.env`` files, and no files outside of a folder.
+    """No settings from ``INSPECT_…`` variables or ``.env`` files, no files outside of a folder, and logging
+    as it was: Inspect sets the root logger's level and gives it a handler.
 
     Args:
         folder: Where Inspect's own files go. It is the caller's to remove.
     """
-    kept = dict(os.environ)
+    kept, root = dict(os.environ), logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
     for name in [name for name in os.environ if name.startswith("INSPECT_")]:
         del os.environ[name]
     os.environ |= {
@@ -32,3 +35,6 @@ def quiet(folder: Path) -> Iterator[None]:
         for name in [name for name in os.environ if name not in kept]:
             del os.environ[name]
         os.environ.update(kept)
+        root.setLevel(level)
+        for handler in [handler for handler in root.handlers if handler not in handlers]:
+            root.removeHandler(handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -77,6 +78,16 @@ def worker(turns: Sequence[Turn]) -> str:
 
 def by_id(samples: Sequence[SampleExtract]) -> dict[str, SampleExtract]:
     return {s.sample_id: s for s in samples}
+
+
+def test_logging_is_afterwards_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    from inspect_ai._util import logger
+
+    monkeypatch.setitem(logger._logHandler, "handler", None)  # as in a process that ran no task yet
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers))
+    run_task(sums(1), scripted(lambda turns: "7"), TERMS)
+    assert (root.level, list(root.handlers)) == before
 
 
 def test_an_agent_calls_tools_is_told_results_and_is_scored() -> None:
