@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,32 +24,43 @@ def gumbel(seed: int, step: int, n: int) -> NDArray[np.float64]:
 
 
 class GumbelNoise:
-    """A logits processor under which the most likely token is a sample: softmax(logits / temperature).
+    """Noise under which the most likely token is a sample: softmax(logits / temperature).
 
     The largest of logits with Gumbel noise is an exact draw from their softmax, so greedy decoding
-    samples. Each row has noise of its own seed and step, and so its own text, whoever is in the batch
+    samples. Each prompt has noise of its own seed and step, and so its own text, whoever is in the batch
     with it, as far as the forward pass gives it the same logits there.
 
     Source: Maddison, Tarlow, Minka 2014, A* Sampling, section 2 (the Gumbel-max trick).
 
     Args:
-        sampling: One seed a row of the batch.
-        n_read: Width of the padded prompts: what is longer is a later step.
+        sampling: One seed a prompt.
     """
 
-    def __init__(self, sampling: Sampling, n_read: int) -> None:
-        self._sampling, self._n_read = sampling, n_read
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
 
-    def __call__(self, tokens: torch.Tensor, scores: torch.Tensor) -> Any:
-        """Scores [n_rows, n_vocabulary] with noise, float32."""
+    def noisy(self, logits: torch.Tensor, step: int, rows: Sequence[int]) -> torch.Tensor:
+        """Logits [n_rows, n_vocabulary] with a step's noise, float32; `rows` are their prompts by index."""
         import torch
 
-        step, n = tokens.shape[1] - self._n_read, scores.shape[1]
-        noise = np.stack([gumbel(seed, step, n) for seed in self._sampling.seeds])
-        scaled = scores.float() / self._sampling.temperature
+        n = logits.shape[1]
+        noise = np.stack([gumbel(self._sampling.seeds[row], step, n) for row in rows])
+        scaled = logits.float() / self._sampling.temperature
         if self._sampling.top_p < 1:
             scaled = nucleus(scaled, self._sampling.top_p)
         return scaled + torch.from_numpy(noise).to(scaled)
+
+    def drawn(self, logits: torch.Tensor, step: int, rows: Sequence[int]) -> torch.Tensor:
+        """A token a row, [n_rows]."""
+        return self.noisy(logits, step, rows).argmax(dim=-1)
+
+    def processor(self, n_read: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """The same for `transformers.generate`, whose prompts are padded to `n_read` tokens."""
+
+        def process(tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            return self.noisy(scores, tokens.shape[1] - n_read, range(len(scores)))
+
+        return process
 
 
 def nucleus(scores: torch.Tensor, top_p: float) -> torch.Tensor:

@@ -31,8 +31,8 @@ def target(tiny: Callable[..., Any], tokenizer: Any) -> LocalTarget:
 def drawn(n: int, *, temperature: float, top_p: float = 1.0, step: int = 0) -> list[int]:
     sampling = Sampling(temperature=temperature, top_p=top_p, seeds=tuple(range(n)))
     scores = LOGITS.repeat(n, 1)
-    noisy = GumbelNoise(sampling, n_read=4)(torch.zeros(n, 4 + step, dtype=torch.long), scores)
-    return list(noisy.argmax(dim=-1).tolist())
+    chosen = GumbelNoise(sampling).drawn(scores, step, range(n))
+    return list(chosen.tolist())
 
 
 @pytest.mark.parametrize(("temperature", "step"), [(1.0, 0), (0.5, 0), (2.0, 7)])
