@@ -9,13 +9,18 @@ sliding windows and recurrent states are `transformers.generate`'s.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from auditkit.targets.batching import TOKEN_BUDGET
 from auditkit.targets.prefixes import Kept, Prefixes, n_common
@@ -30,6 +35,33 @@ LEAVERS = 0.25
 
 Choose = Callable[[torch.Tensor, int, Sequence[int]], torch.Tensor]
 """From logits [n_rows, n_vocabulary], the step, and the rows' prompts by index, to tokens [n_rows]."""
+
+
+def _grouped(module: Any, query: Any, key: Any, value: Any, mask: Any, **options: Any) -> Any:
+    """Attention in which several queries read one key as it is, where transformers copies it for each."""
+    if mask is None or options.get("position_bias") is not None or options.get("softcap"):
+        return sdpa_attention_forward(module, query, key, value, mask, **options)
+    scale = options.get("scaling")
+    said = scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, scale=scale, enable_gqa=query.shape[1] != key.shape[1]
+    )
+    return said.transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register("auditkit", _grouped)
+AttentionMaskInterface.register("auditkit", sdpa_mask)
+
+
+@contextmanager
+def _attending(model: Any) -> Iterator[None]:
+    """With `_grouped` in place of transformers' plain one; whatever else a model has, it keeps."""
+    kept = model.config._attn_implementation
+    if kept == "sdpa":
+        model.config._attn_implementation = "auditkit"
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = kept
 
 
 def most_likely(logits: torch.Tensor, _step: int, _rows: Sequence[int]) -> torch.Tensor:
@@ -68,7 +100,7 @@ def decode(
         prefixes: What this model has read; this batch is added.
     """
     said: list[list[int]] = [[] for _ in prompts]
-    with torch.no_grad():
+    with torch.no_grad(), _attending(model):
         past = [(kept, len(kept.ids)) for kept in read(model, prompts, prefixes)]
         rows = Rows(model, past, width=max(n for _, n in past), room=max_new_tokens)
         active, last = list(range(len(prompts))), [ids[-1] for ids in prompts]
