@@ -10,7 +10,7 @@ from typing import Any
 from auditkit.targets import Sampling
 from auditkit.targets.batching import pad
 from auditkit.targets.prefixes import Prefixes
-from auditkit.targets.sampling import GumbelNoise
+from auditkit.targets.sampling import Draw
 
 Generate = Callable[[dict[str, Any], Any], Any]
 """From a model's inputs and a generation config to new tokens, [n_rows, n_steps]."""
@@ -52,14 +52,14 @@ def complete(
 
     from auditkit.targets.decoding import decode, decodes, most_likely
 
-    noise = GumbelNoise(sampling) if sampling else None
+    draw = Draw(sampling) if sampling else None
     if prefixes is not None and generate is None and decodes(model):
         return decode(
             model,
             prompts,
             ends=until.ends,
             max_new_tokens=until.max_new_tokens,
-            choose=noise.drawn if noise else most_likely,
+            choose=draw or most_likely,
             prefixes=prefixes,
         )
     tokens, mask = pad(prompts, left=True, device=model.device)
@@ -77,7 +77,7 @@ def complete(
             new = generate(inputs, config)
         else:
             n_read = tokens.shape[1]
-            drawn = [noise.processor(n_read)] if noise else []
+            drawn = [draw.processor(n_read)] if draw else []
             said = model.generate(
                 **inputs,
                 generation_config=config,

@@ -12,25 +12,20 @@ from auditkit.targets import Sampling
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
-
-_TINY = np.finfo(np.float64).tiny
 
 
-def gumbel(seed: int, step: int, n: int) -> NDArray[np.float64]:
-    """Standard Gumbel noise that belongs to a seed's step: [n], on every machine the same draws."""
-    drawn = np.random.Generator(np.random.Philox(key=np.array([seed, step], dtype=np.uint64)))
-    return -np.log(np.maximum(drawn.standard_exponential(n), _TINY))
+def uniform(seed: int, step: int) -> float:
+    """The number in [0, 1) that belongs to a seed's step: on every machine the same."""
+    return float(
+        np.random.Generator(np.random.Philox(key=np.array([seed, step], np.uint64))).random()
+    )
 
 
-class GumbelNoise:
-    """Noise under which the most likely token is a sample: softmax(logits / temperature).
+class Draw:
+    """Tokens drawn from softmax(logits / temperature) by turning its cumulative distribution round.
 
-    The largest of logits with Gumbel noise is an exact draw from their softmax, so greedy decoding
-    samples. Each prompt has noise of its own seed and step, and so its own text, whoever is in the batch
-    with it, as far as the forward pass gives it the same logits there.
-
-    Source: Maddison, Tarlow, Minka 2014, A* Sampling, section 2 (the Gumbel-max trick).
+    Each prompt has numbers of its own seed and step, and so its own text, whoever is in the batch with it,
+    as far as the forward pass gives it the same logits there.
 
     Args:
         sampling: One seed a prompt.
@@ -39,26 +34,26 @@ class GumbelNoise:
     def __init__(self, sampling: Sampling) -> None:
         self._sampling = sampling
 
-    def noisy(self, logits: torch.Tensor, step: int, rows: Sequence[int]) -> torch.Tensor:
-        """Logits [n_rows, n_vocabulary] with a step's noise, float32; `rows` are their prompts by index."""
+    def __call__(self, logits: torch.Tensor, step: int, rows: Sequence[int]) -> torch.Tensor:
+        """A token a row, [n_rows]: of logits [n_rows, n_vocabulary] and the rows' prompts by index."""
         import torch
 
-        n = logits.shape[1]
-        noise = np.stack([gumbel(self._sampling.seeds[row], step, n) for row in rows])
         scaled = logits.float() / self._sampling.temperature
         if self._sampling.top_p < 1:
             scaled = nucleus(scaled, self._sampling.top_p)
-        return scaled + torch.from_numpy(noise).to(scaled)
-
-    def drawn(self, logits: torch.Tensor, step: int, rows: Sequence[int]) -> torch.Tensor:
-        """A token a row, [n_rows]."""
-        return self.noisy(logits, step, rows).argmax(dim=-1)
+        cumulative = scaled.softmax(dim=-1).double().cumsum(dim=-1)
+        drawn = [uniform(self._sampling.seeds[row], step) for row in rows]
+        wanted = torch.tensor(drawn, dtype=torch.float64, device=logits.device)[:, None]
+        found = torch.searchsorted(cumulative, wanted * cumulative[:, -1:], right=True)[:, 0]
+        return found.clamp(max=logits.shape[1] - 1)
 
     def processor(self, n_read: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-        """The same for `transformers.generate`, whose prompts are padded to `n_read` tokens."""
+        """The same for greedy `transformers.generate`, whose prompts are padded to `n_read` tokens."""
+        import torch
 
         def process(tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-            return self.noisy(scores, tokens.shape[1] - n_read, range(len(scores)))
+            drawn = self(scores, tokens.shape[1] - n_read, range(len(scores)))
+            return torch.full_like(scores, -float("inf")).scatter(1, drawn[:, None], 0.0)
 
         return process
 
