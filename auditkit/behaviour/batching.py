@@ -14,7 +14,7 @@ from auditkit.targets import Completion, Sampling, Subject
 
 LINGER_S = 0.02
 """How long a batch that could still grow is held back at least, once the thread is free."""
-PATIENCE = 0.1
+PATIENCE = 0.25
 """As a share of the time that the batch before took: agents whose tools are slow stay together."""
 MAX_BATCH = 64
 
@@ -54,8 +54,8 @@ class Batcher:
     """Collects what one event loop asks of a subject.
 
     A lone agent waits for nobody. Where several are at work, a batch is begun as soon as all of them
-    wait for it, or a little after the thread became free for it (`linger_s`, or a tenth of the time that
-    the batch before took): while a batch is being generated the next one collects.
+    wait for it, or a little after the thread became free for it (`linger_s`, or a quarter of the time
+    that the batch before took): while a batch is being generated the next one collects.
 
     Attributes:
         subject: Who answers; only ever asked from `thread`.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-LIMIT_BYTES = 512 * 2**20
+LIMIT_BYTES = 2 * 2**30
 """What the store of one model may hold. SmolLM2-135M in bfloat16 takes 23 kB a token."""
 
 
