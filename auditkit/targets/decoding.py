@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 WORTH_WAITING = 64
 """So many tokens in common with a text that is about to be read make it worth to let that be read first."""
+BATCH_BYTES = 2**30
+"""What keys and values of one batch may take: a step costs little more for many rows than for a few."""
 LEAVERS = 0.25
 """The batch is made smaller when this share of its rows has ended: each time costs about a step."""
 
@@ -77,6 +79,18 @@ def decodes(model: Any) -> bool:
         bool(layers)
         and all(type(layer) is DynamicLayer for layer in layers)
         and {"position_ids", "past_key_values", "logits_to_keep"} <= set(takes)
+    )
+
+
+def batch_tokens(model: Any) -> int:
+    """Padded tokens of one batch, new ones included, that fit into `BATCH_BYTES`; 0 where not `decodes`."""
+    if not decodes(model):
+        return 0
+    config = model.config
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    d_head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(
+        BATCH_BYTES // (2 * config.num_hidden_layers * heads * d_head * model.dtype.itemsize)
     )
 
 

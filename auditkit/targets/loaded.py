@@ -185,7 +185,7 @@ class LocalTarget:
         _one_vector_each(steering, len(ids))
         done: dict[int, Completion] = {}
         lengths = [len(x) + max_new_tokens for x in ids]
-        for rows in batches(lengths, GENERATION_FACTOR * self._token_budget):
+        for rows in batches(lengths, self._generation_budget):
             said = self._complete(
                 [ids[i] for i in rows], max_new_tokens, _of(steering, rows), _drawn(sampling, rows)
             )
@@ -301,6 +301,12 @@ class LocalTarget:
         from auditkit.activations import steered_forward
 
         return steered_forward(self._wrapped, steering)
+
+    @cached_property
+    def _generation_budget(self) -> int:
+        from auditkit.targets.decoding import batch_tokens
+
+        return max(GENERATION_FACTOR * self._token_budget, batch_tokens(self.model))
 
     def _complete(
         self,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditkit.targets import Sampling
-from auditkit.targets.decoding import Room, decode, decodes, read
+from auditkit.targets.decoding import BATCH_BYTES, Room, batch_tokens, decode, decodes, read
 from auditkit.targets.generation import Until, complete
 from auditkit.targets.prefixes import Kept, Prefixes, n_common
 
@@ -144,3 +144,11 @@ def test_a_room_takes_no_more_than_it_has() -> None:
     room.update(part, part)
     with pytest.raises(RuntimeError):
         room.update(part, part)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen3"])
+def test_a_batch_takes_the_memory_that_it_is_given(tiny: Callable[..., Any], kind: str) -> None:
+    model = tiny(kind)
+    (kept,) = read(model, [[0, *range(2, 52)]], Prefixes())
+    assert batch_tokens(model) == BATCH_BYTES // (kept.size_bytes // 50)
+    assert batch_tokens(tiny("gemma3")) == 0
