@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 
-from auditkit.canonical import digest
 from auditkit_checks.graded.domains.making import Domain, Draft, endless
 
 QUESTION = "What is {a} + {b}?"
@@ -54,7 +53,7 @@ DOMAIN = Domain(
     graded_by="Digits of the two numbers, 1 to 5.",
     provenance="Generated from the seed; the answers are computed.",
     licence="CC0-1.0",
-    source_sha256=digest([QUESTION, RULES]),
+    sha256="3ff7820187b05f3c2abd4d30ff4ebfe290f838e181e20370770c8cc6f6dc217c",
     levels=(1, 2, 3, 4, 5),
     n_options=4,
     rules=RULES,
