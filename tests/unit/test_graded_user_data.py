@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from auditkit_checks.graded.domains import DOMAINS, domain_items
 from auditkit_checks.graded.items import Item
-from auditkit_checks.graded.own_data import DataSet, load_items, look_through
+from auditkit_checks.graded.user_data import DataSet, load_items, look_through
 from auditkit_checks.graded.splits import Cut
 from auditkit_checks.graded.suite import judged, table
 
