@@ -10,8 +10,8 @@ from typing import Any
 import click
 import pytest
 from auditkit_checks.graded.domains import DOMAINS, domain_items
-from auditkit_checks.graded.user_data import load_items
 from auditkit_checks.graded.splits import Cut
+from auditkit_checks.graded.user_data import load_items
 
 from auditkit import cli
 from auditkit.cli import main
@@ -40,7 +40,7 @@ def test_show(capsys: pytest.CaptureFixture[str]) -> None:
     for item in domain_items("arithmetic", 3, 7):
         assert item.question in said
         assert f"{item.answer}  {item.options[item.answer]}   (right)" in said
-        assert "(no_carry)" in said
+    assert "(no_carry)" in said
     assert "expected one of arithmetic" in run(capsys, "items", "show", "x", expect=3)
 
 

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from auditkit_checks.graded.domains import DOMAINS, domain_items
 from auditkit_checks.graded.items import Item
-from auditkit_checks.graded.user_data import DataSet, load_items, look_through
 from auditkit_checks.graded.splits import Cut
 from auditkit_checks.graded.suite import judged, table
+from auditkit_checks.graded.user_data import DataSet, load_items, look_through
 
 from auditkit.canonical import to_json
 from auditkit.errors import InvalidInput, MissingTool
