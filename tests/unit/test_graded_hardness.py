@@ -239,9 +239,13 @@ def test_scores_that_do_not_fit_the_items_are_refused(name: str, change: Any, me
     ("features", "message"),
     [
         ([[[1.0]] * 4] * 119, "features, got 119 items"),
-        ([[[1.0]] * 3] * 120, "got 3 options"),
-        ([[[1.0], [1.0], [1.0], [1.0, 2.0]]] * 120, "numbers an option, expected 1"),
-        ([[[]] * 4] * 120, "numbers an option"),
+        ([[[1.0]] * 3] * 120, r"got shape \(3, 1\), expected 4 options with 1 numbers each"),
+        (
+            [[[1.0]] * 4] * 119 + [[[1.0, 2.0]] * 4],
+            r"got shape \(4, 2\), expected 4 options with 1",
+        ),
+        ([[[1.0], [1.0], [1.0], [1.0, 2.0]]] * 120, "rows of different lengths"),
+        ([[[]] * 4] * 120, "got none"),
         ([[[math.nan]] * 4] * 120, "feature of item .*got nan"),
     ],
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from auditkit.errors import InvalidInput
 from auditkit.statistics.inputs import Floats
@@ -20,13 +22,13 @@ class Panel:
         subject: Who is audited: the digest of its files, or whatever else names it for good.
         answers: From each member, named in the same way, to a log-probability an option, for every
             item: ``[n_items][n_options]``.
-        features: What else is known of every option: ``[n_items][n_options][n_features]``, a member's
-            activations for instance. Empty: the members' log-probabilities are all that is known.
+        features: What else is known of every option, a member's activations for instance: for each item
+            numbers of shape [n_options, n_features]. Empty: the log-probabilities are all that is known.
     """
 
     subject: str
     answers: Mapping[str, Sequence[Sequence[float]]]
-    features: Sequence[Sequence[Sequence[float]]] = ()
+    features: Sequence[ArrayLike] | NDArray[np.floating[Any]] = ()
 
     def __post_init__(self) -> None:
         if self.subject in self.answers:
@@ -66,35 +68,45 @@ class Panel:
         """
         if not len(self.features):
             return self.scores(items)
-        _one_each(items, self.features, "features")
-        found = []
-        for item, rows in zip(items, self.features, strict=True):
-            widths = {len(row) for row in rows}
-            if widths != {len(self.features[0][0])} or widths == {0}:
+        _as_many(items, len(self.features), "features")
+        found: list[Floats] = []
+        for item, given in zip(items, self.features, strict=True):
+            try:
+                rows = np.asarray(given, dtype=np.float64)
+            except ValueError:  # rows of different lengths
+                rows = np.empty(0)
+            wide = found[0].shape[1] if found else max(1, rows.shape[-1])
+            if rows.shape != (len(item.options), wide):
                 raise InvalidInput(
                     f"features of item {item.id}",
-                    got=f"{sorted(widths)} numbers an option",
-                    expected=f"{len(self.features[0][0])}, as for the first item, and at least 1",
-                    next_step="read all options with the same model and layer",
+                    got=f"shape {rows.shape}"
+                    if rows.size
+                    else "none, or rows of different lengths",
+                    expected=f"{len(item.options)} options with {wide} numbers each",
+                    next_step="read all options of all items with the same model and layer",
                 )
-            found.append(_finite(np.asarray(rows, dtype=np.float64), item, "feature"))
+            found.append(_finite(rows, item, "feature"))
         return found
 
 
-def _one_each(items: Sequence[Item], rows: Sequence[Sequence[object]], what: str) -> None:
-    """One row an item, with one entry an option."""
-    if len(rows) != len(items):
-        raise InvalidInput(
-            what, got=f"{len(rows)} items", expected=f"{len(items)}, in the order of the items"
-        )
+def _one_each(items: Sequence[Item], rows: Sequence[Sequence[float]], what: str) -> None:
+    """One row an item, with one score an option."""
+    _as_many(items, len(rows), what)
     for item, row in zip(items, rows, strict=True):
         if len(row) != len(item.options):
             raise InvalidInput(
                 f"{what}: item {item.id}",
                 got=f"{len(row)} options",
                 expected=f"{len(item.options)}",
-                next_step="score every option of every item, with the same tokenizer for all",
+                next_step="score every option of every item",
             )
+
+
+def _as_many(items: Sequence[Item], n_rows: int, what: str) -> None:
+    if n_rows != len(items):
+        raise InvalidInput(
+            what, got=f"{n_rows} items", expected=f"{len(items)}, in the order of the items"
+        )
 
 
 def _finite(values: Floats, item: Item, what: str) -> Floats:
