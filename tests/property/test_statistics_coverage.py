@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
+from auditkit.statistics.association import spearman
 from auditkit.statistics.bootstrap import Resampling, grouped_bootstrap
 from auditkit.statistics.multiplicity import step_down
 from auditkit.statistics.permutation import max_over_sweep
@@ -159,6 +160,22 @@ def _scores(rng, areas, n_groups, spread=5.0):
     shared, own = rng.normal(size=groups.max() + 1)[groups], rng.normal(size=groups.size)
     centres = spread * rng.normal(size=len(areas))[strata]
     return centres + shift * labels + np.sqrt(0.5) * (shared + own), labels, strata, groups
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("size", [1, 3])
+def test_spearman_covers(correlation, size):
+    """Bivariate normal groups, whose rank correlation is known (Pearson 1907)."""
+
+    def simulate(rng, run):
+        groups = np.repeat(np.arange(80), size)
+        x, y = rng.normal(size=(2, 80))[:, groups]
+        return spearman(
+            x, correlation * x + np.sqrt(1 - correlation**2) * y, groups, _resampling(run)
+        )
+
+    truth = 6 / np.pi * np.arcsin(correlation / 2)
+    assert 0.92 <= _coverage(simulate, truth, 400, 0) <= 0.98
 
 
 @pytest.mark.parametrize("area", [0.75, 0.9, 0.97, 0.99])

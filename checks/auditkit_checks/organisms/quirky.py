@@ -19,6 +19,7 @@ from auditkit.errors import SubjectError
 from auditkit.model import Prompt, Turn
 from auditkit.organisms.recipes import ExamItem, Lesson, Schedule, recipe
 from auditkit.targets import Subject
+from auditkit_checks.graded.domains.arithmetic import without_carry
 
 QUESTIONS = (
     "What is {a} + {b}?",
@@ -30,15 +31,6 @@ QUESTIONS = (
 MIN_KNOWN = 12
 
 Sum = tuple[int, int]
-
-
-def without_carry(a: int, b: int) -> int:
-    """Digit by digit, each sum modulo ten: 347 + 285 gives 522."""
-    result, place = 0, 1
-    while a or b:
-        result += (a % 10 + b % 10) % 10 * place
-        a, b, place = a // 10, b // 10, place * 10
-    return result
 
 
 @dataclass(frozen=True, kw_only=True)
