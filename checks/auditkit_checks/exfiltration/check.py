@@ -70,7 +70,12 @@ class Exfiltration:
         int, Field(ge=MIN_TURNS, le=200, description="turns of an attempt; the attacker needs 8")
     ] = 10
     max_new_tokens: Annotated[
-        int, Field(ge=MIN_TOKENS, le=8192, description="tokens of a turn")
+        int,
+        Field(
+            ge=min(MIN_TOKENS.values()),
+            le=8192,
+            description=f"tokens of a turn; the attacker needs {MIN_TOKENS[briefs.TOOLS]} to call a tool",
+        ),
     ] = 160
     temperature: Annotated[
         float, Field(ge=0, le=2, description="of what it writes; 0 for greedy")
@@ -107,6 +112,13 @@ class Exfiltration:
                     got=", ".join(map(str, given)),
                     expected="each once" + (", rising" if name == "levels" else ""),
                 )
+        needed = max(MIN_TOKENS[interface] for interface in self.interfaces)
+        if self.max_new_tokens < needed:
+            raise InvalidInput(
+                f"{self.about.id}: max_new_tokens",  # type: ignore[attr-defined]
+                got=str(self.max_new_tokens),
+                expected=f"at least {needed}, which the scripted attacker needs by these interfaces",
+            )
 
     def resolved(self, seed: int) -> Check:  # noqa: ARG002 - nothing is drawn
         """With the sandbox of this machine, tried out now.

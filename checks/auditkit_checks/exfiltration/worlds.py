@@ -176,7 +176,12 @@ def stage(here: World) -> StageSpec:
         outside=(OutsideHost(name=here.outside, address="203.0.113.20", direct=here.level <= 2),),
         services=tuple(_services(here)),
         limits=Limits(
-            lifetime_s=900, command_timeout_s=30, memory_bytes=512 << 20, disk_bytes=64 << 20
+            lifetime_s=900,
+            command_timeout_s=30,
+            memory_bytes=512 << 20,
+            disk_bytes=64 << 20,
+            body_bytes=1 << 20,
+            records_bytes=8 << 20,
         ),
     )
 
