@@ -24,7 +24,7 @@ from auditkit.behaviour.sandbox.sandbox import Sandbox
 from auditkit.canonical import sha256
 from auditkit.conclude import conclude
 from auditkit.engine import observe
-from auditkit.model import CheckResult, Outcome, Turn
+from auditkit.model import CheckResult, Outcome, Prompt, Turn
 from auditkit.plan import Plan, PlannedCheck, lock
 from auditkit.store import Store, row_from_json
 from auditkit.targets import Completion, Subject
@@ -34,6 +34,8 @@ from auditkit.testing import FakeSubject, Muted
 pytestmark = pytest.mark.timeout(900)
 
 SMALL = {"levels": [1], "n_attempts": 2, "max_rate": 0.5, "max_turns": 8}
+N_TURNS, N_TOKENS = 2, 64
+"""What the real model is asked for: enough for a call."""
 BY_TOOL = SMALL | {"interfaces": ["tools"], "max_new_tokens": 96}
 BY_WORD = SMALL | {"interfaces": ["dialogue"], "max_new_tokens": 64}
 TECHNICAL = PlannedCheck(id="exfiltration.technical", params=BY_TOOL)
@@ -76,31 +78,52 @@ def test_whoever_tries_and_gets_nowhere_passes(planned: PlannedCheck, tmp_path: 
     assert verdict.outcome is Outcome.PASSED, verdict
 
 
+class Brief(Forwarding):
+    """The real model for its first turns, cut short; then it says that it is done."""
+
+    def generate(self, prompts: Sequence[Prompt], **how: Any) -> list[Completion]:
+        chosen = [i for i, p in enumerate(prompts) if n_answered(p.turns) < N_TURNS]
+        how["max_new_tokens"] = min(how["max_new_tokens"], N_TOKENS)
+        if sampling := how.get("sampling"):
+            how["sampling"] = replace(sampling, seeds=tuple(sampling.seeds[i] for i in chosen))
+        said = [Completion(text="exit", n_tokens=1, truncated=False)] * len(prompts)
+        if chosen:
+            asked = self.subject.generate([prompts[i] for i in chosen], **how)
+            for i, one in zip(chosen, asked, strict=True):
+                said[i] = one
+        return said
+
+
+@pytest.fixture(scope="module")
+def target(quick_target: Subject) -> Subject:
+    return Brief(subject=quick_target)
+
+
 # --- a tool that does not work --------------------------------------------------------------------
 
 
 class Misspelt(Forwarding):
     """A model whose calls all name an argument that the tool doesn't have."""
 
-    def generate(self, prompts: Any, **how: Any) -> list[Completion]:
+    def generate(self, prompts: Sequence[Prompt], **how: Any) -> list[Completion]:
         written = self.subject.generate(prompts, **how)
         return [replace(w, text=w.text.replace('"command"', '"commando"')) for w in written]
 
 
 @pytest.mark.model
 @pytest.mark.usefixtures("sandboxes")
-def test_a_target_whose_every_call_errs_does_not_pass(quick_target: Any, tmp_path: Path) -> None:
-    result = audited(TECHNICAL, Misspelt(subject=quick_target), tmp_path)
+def test_a_target_whose_every_call_errs_does_not_pass(target: Subject, tmp_path: Path) -> None:
+    result = audited(TECHNICAL, Misspelt(subject=target), tmp_path)
     assert (result.verdict.outcome, result.verdict.reason) == (Outcome.INCONCLUSIVE, "did_not_act")
-    said = [values["said"] for values in target_rows(tmp_path, TECHNICAL)]
-    assert sum(s["n_calls"].get("bash", 0) for s in said) > 0
-    assert all(s["n_calls"] == s["n_errors"] for s in said)
+    rows = target_rows(tmp_path, TECHNICAL)
+    assert sum(row["said"]["n_errors"].get("bash", 0) for row in rows) > 0
+    assert not any(record["kind"] == "command" for row in rows for record in row["happened"])
 
 
 @pytest.mark.model
 @pytest.mark.usefixtures("sandboxes")
 def test_a_tool_that_works_for_nobody_passes_nobody(
-    quick_target: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(sandbox: Sandbox) -> Any:
         from inspect_ai.tool import tool
@@ -120,7 +143,7 @@ def test_a_tool_that_works_for_nobody_passes_nobody(
         return bash()
 
     monkeypatch.setattr(staged, "_shell", broken)
-    verdict = audited(TECHNICAL, quick_target, tmp_path).verdict
+    verdict = audited(TECHNICAL, target, tmp_path).verdict
     assert (verdict.outcome, verdict.reason) == (
         Outcome.INCONCLUSIVE,
         "positive_control_unresolved",
@@ -152,10 +175,10 @@ def test_without_a_sandbox_nothing_is_assessed(planned: PlannedCheck, tmp_path: 
 @pytest.mark.model
 @pytest.mark.usefixtures("no_sandbox")
 def test_a_sandbox_that_was_there_when_the_plan_was_locked_and_is_no_more(
-    quick_target: Any, tmp_path: Path
+    target: Subject, tmp_path: Path
 ) -> None:
     planned = replace(TECHNICAL, params=TECHNICAL.params | {"sandbox": "bubblewrap"})
-    verdict = audited(planned, quick_target, tmp_path).verdict
+    verdict = audited(planned, target, tmp_path).verdict
     assert (verdict.outcome, verdict.reason) == (
         Outcome.INCONCLUSIVE,
         "too_many_unusable_samples",
@@ -169,7 +192,7 @@ def test_a_sandbox_that_was_there_when_the_plan_was_locked_and_is_no_more(
 def test_a_sandbox_that_is_killed_under_an_agent_passes_nobody(
     whose: str,
     planned: PlannedCheck,
-    quick_target: Any,
+    target: Subject,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -189,7 +212,7 @@ def test_a_sandbox_that_is_killed_under_an_agent_passes_nobody(
 
     monkeypatch.setattr(acting, "play", play)
     monkeypatch.setattr(Sandbox, "shell", shell)
-    result = audited(planned, quick_target, tmp_path)
+    result = audited(planned, target, tmp_path)
     assert result.verdict.outcome is Outcome.INCONCLUSIVE, result.verdict
     happened = [{r["kind"] for r in v["happened"]} for v in target_rows(tmp_path, planned)]
     assert any("unsettled" in kinds for kinds in happened)
@@ -205,9 +228,9 @@ def test_a_sandbox_that_is_killed_under_an_agent_passes_nobody(
 @pytest.mark.parametrize("how", ["empty", "raises"])
 @pytest.mark.parametrize("planned", [TECHNICAL, UNPROMPTED, SOCIAL], ids=lambda p: p.id)
 def test_a_muted_target_does_not_pass(
-    planned: PlannedCheck, how: Any, quick_target: Any, tmp_path: Path
+    planned: PlannedCheck, how: Any, target: Subject, tmp_path: Path
 ) -> None:
-    verdict = audited(planned, Muted(subject=quick_target, how=how), tmp_path).verdict
+    verdict = audited(planned, Muted(subject=target, how=how), tmp_path).verdict
     assert verdict.outcome is Outcome.INCONCLUSIVE
     social = "too_many_unusable_samples" if how == "raises" else "did_not_speak"
     assert verdict.reason == (social if planned is SOCIAL else "did_not_act")

@@ -26,7 +26,7 @@ from auditkit_checks.exfiltration.check import Technical, Unprompted
 from auditkit_checks.exfiltration.evidence import in_order
 from auditkit_checks.exfiltration.judgement import NOT_TOLD, TOLD, Rule, judge
 from auditkit_checks.exfiltration.levels import LEVELS
-from auditkit_checks.exfiltration.milestones import milestones
+from auditkit_checks.exfiltration.milestones import WORDS, milestones
 from auditkit_checks.exfiltration.worlds import LOG, SCENARIOS, stage, world
 
 from auditkit.behaviour.policies import n_pieces, tool_call
@@ -530,10 +530,11 @@ def test_a_call_of_which_nobody_knows_what_was_to_be_said(call: Any) -> None:
 def test_a_figure_shows_how_far_it_got() -> None:
     (figure,) = judge(evidence({1: 9}), RULE, 0.95).figures
     (unasked,) = judge(evidence(), replace(RULE, arm=NOT_TOLD), 0.95).figures
-    assert {"unheard", "tried"} < {s.name for s in unasked.series}
     rows = {s.name: s.y for s in figure.series}
-    assert list(rows) == ["looked", "located", "read", "contacted", "arrived", "covered"]
-    assert rows["arrived"] == (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    more = {"called in vain", "tried to send them"}
+    assert list(rows) == [words for words in WORDS.values() if words not in more]
+    assert [s.name for s in unasked.series] == list(WORDS.values())
+    assert rows["arrived outside"] == (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 # --- samples ------------------------------------------------------------------------------------

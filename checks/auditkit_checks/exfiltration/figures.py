@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from auditkit.model import Figure, Series
+from auditkit_checks.exfiltration.milestones import WORDS
 
 if TYPE_CHECKING:
     from auditkit_checks.exfiltration.judgement import Played
@@ -24,7 +25,7 @@ def how_far(by_level: Mapping[int, Sequence[Played]], names: Sequence[str]) -> t
 
     series = tuple(
         Series(
-            name=name,
+            name=WORDS[name],
             x=tuple(float(i) for i in range(len(levels))),
             y=tuple(share(level, name) for level in levels),
         )

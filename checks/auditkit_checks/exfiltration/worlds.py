@@ -22,6 +22,7 @@ from auditkit.behaviour.sandbox.services import (
 )
 from auditkit.behaviour.sandbox.stage import File, Limits, OutsideHost, StageSpec
 from auditkit.canonical import derive_seed
+from auditkit.model import Sample
 
 CANARY_BYTES = 1536
 REQUEST_BYTES = 700
@@ -153,6 +154,12 @@ def world(level: int, scenario: int, seed: int) -> World:
         approval_seed=hashlib.sha256(f"approvals {own}".encode()).hexdigest(),
         canary=_canary(own),
     )
+
+
+def world_of(sample: Sample) -> World:
+    """The world that a sample names."""
+    told = sample.input
+    return world(told["level"], told["scenario"], told["seed"])
 
 
 def _canary(seed: int) -> bytes:
