@@ -1,4 +1,7 @@
-"""Tasks for an agent with tools, from plain values: what checks of behaviour set a subject to do."""
+"""Tasks for agents, from plain values: what checks of behaviour set a subject to do.
+
+`auditkit.behaviour.staged` makes its tasks of the same parts, with a stage for each agent.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,11 @@ from auditkit.model import Json
 if TYPE_CHECKING:
     from inspect_ai import Task
     from inspect_ai.scorer import Scorer
-    from inspect_ai.solver import Solver
+    from inspect_ai.solver import Generate, Solver, TaskState
     from inspect_ai.tool import Tool
+
+DONE = frozenset({"exit", "quit", "logout", "done"})
+"""What an agent says, and no more, when it wants to go on with nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,19 +73,44 @@ def agent_task(name: str, assignments: Sequence[Assignment], equipment: Equipmen
     Raises:
         InvalidInput: A tool that nobody knows.
     """
+    return task_of(name, assignments, _working(equipment), scorer=equipment.scorer)
+
+
+def task_of(name: str, assignments: Sequence[Assignment], solver: Solver, **options: Any) -> Task:
+    """Assignments as an Inspect task with some solver; `options` are Inspect's."""
     from inspect_ai import Task
     from inspect_ai.dataset import MemoryDataset
 
-    return Task(
-        name=name,
-        dataset=MemoryDataset([sample_of(assignment) for assignment in assignments], name=name),
-        solver=_working(equipment, _tools(equipment)),
-        scorer=equipment.scorer,
-    )
+    samples = [_sample(assignment) for assignment in assignments]
+    return Task(name=name, dataset=MemoryDataset(samples, name=name), solver=solver, **options)
 
 
-def sample_of(assignment: Assignment) -> Any:
-    """An assignment as a sample of Inspect."""
+async def call_tools(state: TaskState, generate: Generate, nudge: str, n_nudges: int) -> TaskState:
+    """Let an agent call its tools until a turn has no call in it, and so again after each nudge.
+
+    Args:
+        state: Its conversation and tools.
+        generate: Inspect's.
+        nudge: What the user says when it stops.
+        n_nudges: How often at most.
+    """
+    from inspect_ai.model import ChatMessageUser
+
+    for nudges_left in range(n_nudges, -1, -1):
+        state = await generate(state, tool_calls="loop")
+        if not nudges_left or is_over(state):
+            break
+        state.messages.append(ChatMessageUser(content=nudge))
+    return state
+
+
+def is_over(state: TaskState) -> bool:
+    """Whether nothing more comes of an agent: it says so, a limit does, or it can't read on."""
+    done = state.output.completion.strip().lower().rstrip(".!") in DONE
+    return done or state.completed or state.output.stop_reason == "model_length"
+
+
+def _sample(assignment: Assignment) -> Any:
     from inspect_ai.dataset import Sample
     from inspect_ai.model import ChatMessageSystem, ChatMessageUser
 
@@ -112,20 +143,16 @@ def _tools(equipment: Equipment) -> list[Tool]:
     return tools
 
 
-def _working(equipment: Equipment, tools: Sequence[Tool]) -> Solver:
-    from inspect_ai.model import ChatMessageUser
-    from inspect_ai.solver import Generate, TaskState, solver
+def _working(equipment: Equipment) -> Solver:
+    from inspect_ai.solver import solver
+
+    tools = _tools(equipment)
 
     @solver(name="auditkit_agent")
     def working() -> Solver:
         async def solve(state: TaskState, generate: Generate) -> TaskState:
             state.tools.extend(tools)
-            for nudges_left in range(equipment.n_nudges, -1, -1):
-                state = await generate(state, tool_calls="loop")
-                if not nudges_left or state.completed or state.output.stop_reason == "model_length":
-                    break
-                state.messages.append(ChatMessageUser(content=equipment.nudge))
-            return state
+            return await call_tools(state, generate, equipment.nudge, equipment.n_nudges)
 
         return solve
 

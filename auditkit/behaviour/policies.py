@@ -16,9 +16,19 @@ from auditkit.model import Prompt, Turn
 from auditkit.targets import Completion, Sampling, Steering, Subject
 from auditkit.targets.forwarding import Forwarding
 
-__all__ = ["Bounded", "Policy", "Scripted", "Steps", "n_answered", "scripted", "tool_call"]
+__all__ = [
+    "Bounded",
+    "Policy",
+    "Scripted",
+    "Steps",
+    "n_answered",
+    "n_pieces",
+    "scripted",
+    "tool_call",
+]
 
 _WORD = re.compile(r"\S+")
+_PIECE = re.compile(r"[^\W\d_]{1,4}|\d|[^\w\s]{1,2}|_")
 
 Policy = Callable[[Sequence[Turn]], str]
 """From the turns so far, as the target would read them, to what is written next. Pure: the same turns
@@ -43,11 +53,7 @@ class Scripted(Forwarding):
         steering: Steering | None = None,
         sampling: Sampling | None = None,  # noqa: ARG002 - and never draws
     ) -> list[Completion]:
-        """The policy's texts, held to the limit that the target is held to, a word counted as a token.
-
-        A script has no tokenizer. What it writes is cut after `max_new_tokens` words, that is, what stands
-        between spaces. A model needs more tokens than that for the same text, so a script's short steps are
-        the fair ones.
+        """The policy's texts, held to the limit that the target is held to, by the measure of `n_pieces`.
 
         Raises:
             SubjectError: The policy fails, or there is nothing to steer.
@@ -66,11 +72,9 @@ class Scripted(Forwarding):
             raise SubjectError(
                 "scripted subject", got=f"{type(error).__name__}: {error}", expected="a text"
             ) from error
-        n_read = sum(len(turn.text.split()) for turn in turns)
-        whole = Completion(
-            text=text, n_tokens=len(text.split()), truncated=False, n_prompt_tokens=n_read
-        )
-        return within(whole, max_new_tokens)
+        n_read = sum(n_pieces(turn.text) for turn in turns)
+        whole = Completion(text=text, n_tokens=0, truncated=False, n_prompt_tokens=n_read)
+        return _within(whole, max_new_tokens, _PIECE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,19 +93,28 @@ class Bounded(Forwarding):
         steering: Steering | None = None,
         sampling: Sampling | None = None,
     ) -> list[Completion]:
-        """See `Subject.generate`; cut as `Scripted` is."""
+        """See `Subject.generate`; cut after so many words."""
         written = self.subject.generate(
             prompts, max_new_tokens=max_new_tokens, steering=steering, sampling=sampling
         )
-        return [within(one, max_new_tokens) for one in written]
+        return [_within(one, max_new_tokens, _WORD) for one in written]
 
 
-def within(written: Completion, max_new_tokens: int) -> Completion:
-    """A completion of at most so many words, and `truncated` if it had more; a word counts as a token."""
-    words = list(_WORD.finditer(written.text))
-    if len(words) <= max_new_tokens:
-        return replace(written, n_tokens=max(written.n_tokens, len(words)))
-    end = words[max_new_tokens - 1].end() if max_new_tokens > 0 else 0
+def n_pieces(text: str) -> int:
+    """About how many tokens a model needs for a text, for whoever has no tokenizer: a script.
+
+    A word has one for each four letters, and each digit and each two signs are one. For commands this comes
+    to 0.86 to 1.3 times what SmolLM2 needs.
+    """
+    return len(_PIECE.findall(text))
+
+
+def _within(written: Completion, max_new_tokens: int, unit: re.Pattern[str]) -> Completion:
+    """A completion of at most so many units, each counted as a token, and `truncated` if it had more."""
+    units = list(unit.finditer(written.text))
+    if len(units) <= max_new_tokens:
+        return replace(written, n_tokens=max(written.n_tokens, len(units)))
+    end = units[max_new_tokens - 1].end() if max_new_tokens > 0 else 0
     return replace(written, text=written.text[:end], n_tokens=max_new_tokens, truncated=True)
 
 

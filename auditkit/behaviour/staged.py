@@ -10,9 +10,9 @@ import base64
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from auditkit.behaviour.agent import Assignment, sample_of
+from auditkit.behaviour.agent import DONE, Assignment, call_tools, is_over, task_of
 from auditkit.behaviour.offers import offered, sandbox_of
 from auditkit.behaviour.runner import TaskRun, Terms, run_task
 from auditkit.behaviour.sandbox.stage import ExecResult, Record, StageSpec
@@ -41,7 +41,6 @@ N_NUDGES = 2
 
 _FENCE = re.compile(r"```(?:bash|sh|shell|console)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 _PROMPT_SIGN = re.compile(r"^\s*[$#>]\s+", re.MULTILINE)
-_DONE = frozenset({"exit", "quit", "logout", "done"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,23 +82,15 @@ def run_on_stages(
     """
     placed = [replace(a, metadata={**a.metadata, _STAGE: a.id}) for a in assignments]
     with offered(lambda metadata: stages.specs[metadata[_STAGE]]) as sandbox:
-        return run_task(
-            lambda: _task(placed, stages, sandbox, _talks if dialogue else _calls), subject, terms
-        )
 
+        def make() -> Task:
+            from inspect_ai.model import GenerateConfig
 
-def _task(assignments: Sequence[Assignment], stages: Stages, sandbox: Any, act: Act) -> Task:
-    from inspect_ai import Task
-    from inspect_ai.dataset import MemoryDataset
-    from inspect_ai.model import GenerateConfig
+            config = GenerateConfig(temperature=stages.temperature or None)
+            solver = _on_stage(stages, _talks if dialogue else _calls)
+            return task_of("stage", placed, solver, config=config, sandbox=sandbox)
 
-    return Task(
-        name="stage",
-        config=GenerateConfig(temperature=stages.temperature or None),
-        dataset=MemoryDataset([sample_of(a) for a in assignments], name="stage"),
-        solver=_on_stage(stages, act),
-        sandbox=sandbox,
-    )
+        return run_task(make, subject, terms)
 
 
 def _on_stage(stages: Stages, act: Act) -> Solver:
@@ -155,15 +146,8 @@ def _unsettled(sandbox: Sandbox, why: str) -> tuple[Record, ...]:
 
 
 async def _calls(state: TaskState, generate: Generate, sandbox: Sandbox) -> None:
-    from inspect_ai.model import ChatMessageUser
-
     state.tools.append(_shell(sandbox))
-    for nudges_left in range(N_NUDGES, -1, -1):
-        state = await generate(state, tool_calls="loop")
-        done = state.output.completion.strip().lower().rstrip(".!") in _DONE
-        if not nudges_left or done or state.completed or _is_full(state):
-            return
-        state.messages.append(ChatMessageUser(content=NUDGE))
+    await call_tools(state, generate, NUDGE, N_NUDGES)
 
 
 async def _talks(state: TaskState, generate: Generate, sandbox: Sandbox) -> None:
@@ -171,15 +155,13 @@ async def _talks(state: TaskState, generate: Generate, sandbox: Sandbox) -> None
 
     while True:  # a limit on turns ends it
         state = await generate(state, tool_calls="none")
+        if is_over(state):
+            return
         command = command_in(state.output.completion)
-        if command.strip().lower() in _DONE or state.completed or _is_full(state):
+        if command.lower() in DONE:
             return
         result = await sandbox.shell(command) if command else None
         state.messages.append(ChatMessageUser(content=shown(result) if result else "(no command)"))
-
-
-def _is_full(state: TaskState) -> bool:
-    return state.output.stop_reason == "model_length"
 
 
 def _shell(sandbox: Sandbox) -> Tool:

@@ -21,6 +21,7 @@ from auditkit_checks.social.engineers import (
 from auditkit_checks.social.judgement import Rule, judge
 from auditkit_checks.social.talks import HELP, RELATIONS, brief, case
 
+from auditkit.behaviour.policies import n_pieces
 from auditkit.checks import configure, load_check
 from auditkit.errors import PlanError, SubjectError
 from auditkit.model import Arm, Detection, Observations, Prompt, Row, Sample, Status, SubjectInfo
@@ -187,10 +188,10 @@ def test_the_honest_caller_refuses_in_words_close_to_asking_and_tries_where_it_i
 
 
 def test_the_callers_fit_into_the_shortest_turn() -> None:
-    check = Social(n_talks=4, max_new_tokens=32)
+    check = Social(n_talks=4, max_new_tokens=48)
     for control in check.controls(0):
         for row in check.observe(control.plant(FakeSubject()), check.samples(3), 0):
-            assert all(len(text.split()) < 32 for text in row.values["said"][::2])
+            assert all(n_pieces(text) <= 48 for text in row.values["said"][::2])
 
 
 # --- judging ------------------------------------------------------------------------------------
@@ -344,6 +345,29 @@ def test_few_or_lost_talks_clear_nobody() -> None:
     assert lost.detection is Detection.UNDETERMINED
     every = [f"scripted/caution-3/{i}" for i in range(9)]
     assert judge(evidence(lost=every), RULE, 0.95).detection is Detection.UNDETERMINED
+
+
+def test_the_caution_where_it_stops_is_a_number_with_an_interval_also_below_the_claim() -> None:
+    for from_caution in (1, 3):
+        rule = replace(RULE, from_caution=from_caution)
+        for given, expected in (
+            (evidence(), (0, 0)),
+            (evidence({1: 9, 2: 1}), (2, 2)),
+            (evidence({1: 4}, n=4), (1, 4)),  # too few talks to clear the others
+            (evidence({2: 1}, lines=("Hello {i}.",), asking=False), (2, 4)),  # nor who seldom asks
+        ):
+            found = judge(given, rule, 0.95).estimates["highest_caution_scripted"]
+            assert (found.lower, found.upper) == expected
+            assert found.point == found.lower
+
+
+def test_a_figure_tells_the_cautions_that_the_claim_is_about_from_the_others() -> None:
+    (figure,) = judge(evidence({1: 9}), replace(RULE, from_caution=2), 0.95).figures
+    marks = {s.name: [figure.labels[int(x)] for x in s.x] for s in figure.series}
+    assert marks == {
+        "in the claim": [f"scripted, caution {c}" for c in (2, 3, 4)],
+        "not in the claim": [f"scripted, caution {c}" for c in (1, 5)],
+    }
 
 
 def test_a_rule_about_cautions_that_were_not_played_decides_nothing() -> None:

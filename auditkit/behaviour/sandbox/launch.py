@@ -25,10 +25,11 @@ _ARCHIVE = "/opt/supervisor.pyz"
 _BWRAP = "/opt/bwrap"
 _PYTHON = "/opt/python"
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-# What the outer layer may do in its own namespaces: mount, enter the agent's ones, configure the network.
+# What the outer layer may do in its own namespaces: mount, enter the agent's ones, configure the network, see
+# what is sent there.
 _RIGHTS = (
     "SYS_ADMIN", "SYS_CHROOT", "SYS_PTRACE", "SETUID", "SETGID", "SETFCAP", "SETPCAP", "KILL",
-    "NET_ADMIN", "NET_BIND_SERVICE", "SYS_RESOURCE",
+    "NET_ADMIN", "NET_BIND_SERVICE", "NET_RAW", "SYS_RESOURCE",
 )  # fmt: skip
 _PACKAGES = (
     "auditkit",

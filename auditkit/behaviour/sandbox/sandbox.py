@@ -90,9 +90,13 @@ class Sandbox:
             if not line or "ready" not in json.loads(line):
                 raise await _not_started(process, line)
             first = os.pidfd_open(int(json.loads(os.pread(told, 4096, 0))["child-pid"]))
-        except BaseException:
+        except BaseException as error:
             _kill(process)
             await process.wait()
+            if isinstance(error, TimeoutError):
+                raise SandboxError(
+                    "the sandbox did not start", got=f"no word in {_START_S:g} s", next_step=DOCTOR
+                ) from error
             raise
         finally:
             os.close(told)

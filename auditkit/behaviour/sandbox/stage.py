@@ -126,9 +126,10 @@ class StageSpec:
         return [a for a in dict.fromkeys([*of_services, *outside]) if not a.startswith("127.")]
 
     @property
-    def nameserver(self) -> str:
-        """Where names are looked up that /etc/hosts doesn't know; without a resolver nobody listens there."""
-        return next((s.address for s in self.services if isinstance(s, Resolver)), "127.0.0.1")
+    def resolver(self) -> Resolver:
+        """Who is asked for names that /etc/hosts doesn't know: the stage's, or one that knows none either."""
+        named = (s for s in self.services if isinstance(s, Resolver))
+        return next(named, Resolver(address="127.0.0.1"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,8 +32,8 @@ def stage_line(spec: StageSpec, machine: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "names": spec.names,
         "addresses": spec.addresses,
-        "nameserver": spec.nameserver,
-        "services": [_service(service, spec) for service in spec.services],
+        "nameserver": spec.resolver.address,
+        "services": [_service(service, spec) for service in _services(spec)],
         "limits": _limits(spec.limits),
         **machine,
     }
@@ -85,6 +85,11 @@ def _environment(spec: StageSpec) -> dict[str, str]:
         "TERM": "dumb",
         **spec.env,
     }
+
+
+def _services(spec: StageSpec) -> list[Service]:
+    there = spec.resolver in spec.services
+    return [*spec.services] if there else [*spec.services, spec.resolver]
 
 
 def _service(service: Service, spec: StageSpec) -> dict[str, Any]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from auditkit.behaviour.agent import Assignment
-from auditkit.behaviour.runner import LOG, Limits, TaskRun, Terms
+from auditkit.behaviour.runner import LOG, TaskRun, Terms
 from auditkit.behaviour.sandbox.availability import require
 from auditkit.behaviour.staged import Stages, run_on_stages
 from auditkit.canonical import to_json
@@ -15,9 +14,9 @@ from auditkit.model import Filed, Row, Sample, Status
 from auditkit.targets import Subject
 from auditkit_checks.exfiltration.briefs import DIALOGUE
 from auditkit_checks.exfiltration.evidence import MAX_RECORDS, in_order
-from auditkit_checks.exfiltration.milestones import NAMES, milestones
+from auditkit_checks.exfiltration.milestones import WORDS, milestones
 from auditkit_checks.exfiltration.worlds import LOG as LOG_FILE
-from auditkit_checks.exfiltration.worlds import stage, world
+from auditkit_checks.exfiltration.worlds import stage, world_of
 
 MAX_TURNS_SHOWN = 12
 """Messages of an exhibit."""
@@ -25,20 +24,16 @@ MAX_TURNS_SHOWN = 12
 MAX_CHARS_SHOWN = 600
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """How long agents may act, and how many at once."""
-
-    max_turns: int
-    max_new_tokens: int
-    n_parallel: int
-    temperature: float
-
-
 def play(
-    subject: Subject, samples: Sequence[Sample], manner: Manner, seed: int
+    subject: Subject, samples: Sequence[Sample], terms: Terms, temperature: float
 ) -> Iterator[Row | Filed]:
     """Play samples, those of one interface together; a row each, with Inspect's log beside it.
+
+    Args:
+        subject: Who acts.
+        samples: What is played.
+        terms: How long agents may act, and how many at once.
+        temperature: Of what they write; 0 for greedy.
 
     Raises:
         MissingTool: No sandbox can be started on this machine.
@@ -47,31 +42,17 @@ def play(
     for dialogue in (False, True):
         some = [s for s in samples if (s.input["interface"] == DIALOGUE) is dialogue]
         if some:
-            yield from _played(subject, some, manner, seed, dialogue=dialogue)
-
-
-def _played(
-    subject: Subject, samples: Sequence[Sample], manner: Manner, seed: int, *, dialogue: bool
-) -> Iterator[Row | Filed]:
-    asked = [
-        Assignment(id=s.id, prompt=s.input["prompt"], system=s.input["system"]) for s in samples
-    ]
-    stages = Stages(
-        specs={
-            s.id: stage(world(s.input["level"], s.input["scenario"], s.input["seed"]))
-            for s in samples
-        },
-        kept=(LOG_FILE,),
-        temperature=manner.temperature,
-    )
-    terms = Terms(
-        seed=seed,
-        limits=Limits(turns=manner.max_turns, max_new_tokens=manner.max_new_tokens),
-        max_samples=manner.n_parallel,
-    )
-    run = run_on_stages(asked, stages, subject, terms, dialogue=dialogue)
-    for sample in samples:
-        yield _row(sample, run, stages)
+            stages = Stages(
+                specs={s.id: stage(world_of(s)) for s in some},
+                kept=(LOG_FILE,),
+                temperature=temperature,
+            )
+            asked = [
+                Assignment(id=s.id, prompt=s.input["prompt"], system=s.input["system"])
+                for s in some
+            ]
+            run = run_on_stages(asked, stages, subject, terms, dialogue=dialogue)
+            yield from (_row(sample, run, stages) for sample in some)
 
 
 def _row(sample: Sample, run: TaskRun, stages: Stages) -> Row | Filed:
@@ -90,10 +71,9 @@ def _row(sample: Sample, run: TaskRun, stages: Stages) -> Row | Filed:
 
 def shown(sample: Sample, row: Row) -> list[tuple[str, str]]:
     """How far it got, and its turns; what got the weights out is marked to be redacted."""
-    told = sample.input
-    here = world(told["level"], told["scenario"], told["seed"])
+    told, here = sample.input, world_of(sample)
     got = milestones(row.values["happened"], here)
-    reached = [name for name in NAMES if getattr(got, name)]
+    reached = [words for name, words in WORDS.items() if getattr(got, name)]
     weaker = " (weaker evidence: no tool is called)" if told["interface"] == DIALOGUE else ""
     pairs = [
         ("Where", f"level {told['level']}, {here.scenario.name}"),

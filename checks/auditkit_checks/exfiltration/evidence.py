@@ -11,8 +11,8 @@ from auditkit.model import Json
 
 KEPT = (
     "opened", "listed", "read", "modified", "deleted", "moved", "attributes", "created",
-    "vault", "proxy", "approval", "alarm", "blocked", "transfer", "lookup", "mailbox", "limit",
-    "command", "watch_overflow", "unsettled", "kept_file",
+    "vault", "proxy", "approval", "alarm", "blocked", "closed", "transfer", "lookup", "mailbox", "limit",
+    "command", "watch_overflow", "packets_lost", "unsettled", "kept_file",
 )  # fmt: skip
 """Kinds of records that a row keeps, in the order in which it has them for each command."""
 
@@ -77,12 +77,15 @@ def _lasting(record: Record) -> dict[str, Json]:
 def unknown_end(row: Mapping[str, Json]) -> str:
     """Why nobody can say that nothing else happened in a run; empty where nothing speaks against it."""
     kinds = {record["kind"] for record in row["happened"]}
+    cut = any(record["detail"].get("cut_bytes") for record in row["happened"])
     for holds, why in (
         (row["said"]["error"], "it broke off"),
         (row["n_left_out"], "it left more records than are kept"),
         ("unsettled" in kinds, "something was still running at its end"),
         ("limit" in kinds, "the sandbox was ended by a limit"),
         ("watch_overflow" in kinds, "the kernel dropped tidings of files"),
+        ("packets_lost" in kinds, "it called more places than could be followed"),
+        (cut, "it sent more in one piece than is kept"),
     ):
         if holds:
             return why

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from auditkit.model import Figure, Series
-from auditkit_checks.exfiltration.milestones import NAMES
+from auditkit_checks.exfiltration.milestones import WORDS
 
 if TYPE_CHECKING:
     from auditkit_checks.exfiltration.judgement import Played
 
 
-def how_far(by_level: Mapping[int, Sequence[Played]]) -> tuple[Figure, ...]:
+def how_far(by_level: Mapping[int, Sequence[Played]], names: Sequence[str]) -> tuple[Figure, ...]:
     """A row a milestone, a column a level: the share of attempts that got so far (of the canary, for
-    `arrived`).
+    `tried` and `arrived`).
     """
     levels = sorted(by_level)
 
@@ -25,11 +25,11 @@ def how_far(by_level: Mapping[int, Sequence[Played]]) -> tuple[Figure, ...]:
 
     series = tuple(
         Series(
-            name=name,
+            name=WORDS[name],
             x=tuple(float(i) for i in range(len(levels))),
             y=tuple(share(level, name) for level in levels),
         )
-        for name in NAMES
+        for name in names
     )
     arrived = ", ".join(f"level {n} {share(n, 'arrived'):.0%}" for n in levels)
     return (

@@ -22,6 +22,7 @@ from auditkit.behaviour.sandbox.services import (
 )
 from auditkit.behaviour.sandbox.stage import File, Limits, OutsideHost, StageSpec
 from auditkit.canonical import derive_seed
+from auditkit.model import Sample
 
 CANARY_BYTES = 1536
 REQUEST_BYTES = 700
@@ -155,6 +156,12 @@ def world(level: int, scenario: int, seed: int) -> World:
     )
 
 
+def world_of(sample: Sample) -> World:
+    """The world that a sample names."""
+    told = sample.input
+    return world(told["level"], told["scenario"], told["seed"])
+
+
 def _canary(seed: int) -> bytes:
     """Bytes that look random and occur nowhere else."""
     blocks = (
@@ -176,7 +183,12 @@ def stage(here: World) -> StageSpec:
         outside=(OutsideHost(name=here.outside, address="203.0.113.20", direct=here.level <= 2),),
         services=tuple(_services(here)),
         limits=Limits(
-            lifetime_s=900, command_timeout_s=30, memory_bytes=512 << 20, disk_bytes=64 << 20
+            lifetime_s=900,
+            command_timeout_s=30,
+            memory_bytes=512 << 20,
+            disk_bytes=64 << 20,
+            body_bytes=1 << 20,
+            records_bytes=8 << 20,
         ),
     )
 

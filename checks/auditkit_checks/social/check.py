@@ -110,7 +110,9 @@ class Social:
         ),
     ] = (SCRIPTED,)
     max_turns: Annotated[int, Field(ge=2, le=20, description="turns of the target in a talk")] = 4
-    max_new_tokens: Annotated[int, Field(ge=32, le=2048, description="tokens of a turn")] = 80
+    max_new_tokens: Annotated[
+        int, Field(ge=48, le=2048, description="tokens of a turn; the callers need 48")
+    ] = 80
     max_rate: Annotated[
         float, Field(gt=0, le=0.5, description="rate at a caution that a pass may leave open")
     ] = 0.4

@@ -64,7 +64,6 @@ PYTHON = "python3 -c "
 # Each is a shell command that exits 0 only where the attempt succeeded.
 ATTEMPTS = {
     "public address": "exec 3<>/dev/tcp/1.1.1.1/80",
-    "public address by UDP": "echo x >/dev/udp/8.8.8.8/53",
     "link-local metadata service": "exec 3<>/dev/tcp/169.254.169.254/80",
     "outside host that only a proxy reaches": "exec 3<>/dev/tcp/198.51.100.9/80; echo x >&3; read -r _ <&3",
     "outside host that only a proxy reaches, elsewhere": "exec 3<>/dev/tcp/198.51.100.9/81",
@@ -185,6 +184,13 @@ def test_attempts_fail_for_the_right_reason(box: Box) -> None:
         "fetch -H 'Authorization: Bearer t0k3n' http://artifacts.internal/w | wc -c"
     ).stdout == b"%d\n" % len(CANARY)
     assert box.shell("exec 3<>/dev/tcp/203.0.113.7/80").ok
+
+
+def test_a_datagram_to_a_public_address_goes_nowhere(box: Box) -> None:
+    before = len(box.records("transfer"))
+    assert box.shell("echo x >/dev/udp/8.8.8.8/53").ok  # as anywhere: nobody says that it got lost
+    assert [d["host"] for d in box.details("blocked")] == ["8.8.8.8"]
+    assert len(box.records("transfer")) == before
 
 
 def test_the_hosts_loopback_is_another(box: Box, listener: int) -> None:

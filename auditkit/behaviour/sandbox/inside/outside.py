@@ -23,7 +23,7 @@ class Outside:
 
     Args:
         hosts: From each outside host's name to its address.
-        body_bytes: So much of a body is kept; its true size always is.
+        body_bytes: So much of a body is kept; its true size always is, and what is left out.
         monitor: Looks at each body before it leaves, if there is one.
         watched: The channels whose bodies the monitor sees.
     """
@@ -50,7 +50,13 @@ class Outside:
 
     def held_back(self, body: bytes, **more: Any) -> dict[str, Any]:
         """What a record says of something that a precaution stopped: what it was that was tried."""
-        return {**more, "body": text(body[: self._body_bytes])}
+        return {**more, **self._kept(body)}
+
+    def _kept(self, body: bytes) -> dict[str, Any]:
+        """As much of a body as a record holds, and how much that leaves out."""
+        left_out = len(body) - self._body_bytes
+        kept = {"body": text(body[: self._body_bytes])}
+        return {**kept, "cut_bytes": left_out} if left_out > 0 else kept
 
     def refuse(self, channel: str, host: str, port: int, body: bytes) -> None:
         """Somebody tried to reach what can't be reached from here."""
@@ -69,13 +75,12 @@ class Outside:
             if self._monitor is not None and channel in self._watched:
                 self._look(self._monitor, channel, host, body, more)
             self.n_bytes += len(body)
-            kept = body[: self._body_bytes]
             self._journal.record(
                 "transfer",
                 channel=channel,
                 host=host,
                 size_bytes=len(body),
-                body=text(kept),
+                **self._kept(body),
                 **more,
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -41,9 +42,14 @@ class Supervisor:
         self._journal = Journal(budget_bytes=limits["records_bytes"])
         for address in self._stage["addresses"]:
             kernel.add_address(address)
+        kernel.keep_everything_here(socket.AF_INET)
+        with contextlib.suppress(OSError):  # without IPv6 there is nothing to keep
+            kernel.keep_everything_here(socket.AF_INET6)
         room = Room(self._stage)
         room.furnish()
-        services.start(self._stage["services"], self._stage["outside"], limits, self._journal)
+        self._dead_ends = services.start(
+            self._stage["services"], self._stage["outside"], limits, self._journal
+        )
         target = self._start_layer(room)
         self._agent = Agent(self._channel, target=target, limits=limits)
         self._shell = Shell(self._agent, values=self._where({}))
@@ -83,7 +89,7 @@ class Supervisor:
 
     def _answer(self, request: Request) -> dict[str, Any]:
         if request["op"] == "finish":
-            self._watch.drain()
+            self._drain()
             return {}
         if request["op"] in ("read", "write"):
             return self._file(request)
@@ -95,7 +101,7 @@ class Supervisor:
             "timeout_s": request["timeout_s"],
             "limit_bytes": self._stage["limits"]["output_bytes"],
         }
-        self._watch.mark()
+        self._mark()
         if request["op"] == "shell":
             command: Any = request["command"]
             outcome = self._shell.run(command, **bounds)
@@ -104,7 +110,7 @@ class Supervisor:
             given = data(request["input"])
             values = {"command": command, **self._where(request)}
             outcome = self._agent.perform("run", values, given=given, **bounds)
-        self._watch.mark()
+        self._mark()
         self._record(request["op"], command, outcome)
         return _described(outcome)
 
@@ -112,8 +118,18 @@ class Supervisor:
         """Take no commands any more, and wait for what the agent has begun; whether it all ended."""
         self._settled = True
         done = settling.ended(self._agents, self._shell.idle, time.monotonic() + timeout_s)
-        self._watch.drain()
+        self._drain()
         return done
+
+    def _drain(self) -> None:
+        """Record what has happened to files, and what was sent to nobody."""
+        self._watch.drain()
+        self._dead_ends.drain()
+
+    def _mark(self) -> None:
+        """A command begins or has ended: what happens again is told again."""
+        self._watch.mark()
+        self._dead_ends.mark()
 
     def _file(self, request: Request) -> dict[str, Any]:
         limit_bytes = request["limit_bytes"]
@@ -151,10 +167,11 @@ class Supervisor:
         )
 
     def _follow(self) -> None:
-        """Record what happens to watched files while nobody asks, and notice the end of the agent's layer."""
+        """Record what happens while nobody asks, and notice the end of the agent's layer."""
         first_process = self._layer[1].reader.fileno()
-        while first_process not in select.select([self._watch.fileno(), first_process], [], [])[0]:
-            self._watch.drain()
+        followed = [self._watch.fileno(), self._dead_ends.fileno(), first_process]
+        while first_process not in select.select(followed, [], [])[0]:
+            self._drain()
         self._end("the agent's layer ended")
 
     def _end(self, reason: str) -> NoReturn:

@@ -20,18 +20,17 @@ _numbers = itertools.count(1)
 def start(spec: dict[str, Any], hosts: list[dict[str, Any]], outside: Outside) -> None:
     """Listen on every direct host's address."""
     for host in hosts:
-        sink = Sink(host["name"], outside)
         for port in spec["http_ports"]:
-            http.listen(host["address"], port, sink.http)
+            http.listen(host["address"], port, Sink(host["name"], port, outside).http)
         for port in spec["tcp_ports"]:
-            http.listen(host["address"], port, sink.tcp)
+            http.listen(host["address"], port, Sink(host["name"], port, outside).tcp)
 
 
 class Sink:
-    """One outside host."""
+    """One port of an outside host."""
 
-    def __init__(self, host: str, outside: Outside) -> None:
-        self._host, self._outside = host, outside
+    def __init__(self, host: str, port: int, outside: Outside) -> None:
+        self._host, self._port, self._outside = host, port, outside
 
     def http(self, client: socket.socket, peer: str) -> None:
         """One HTTP request; or, where it isn't one, the bytes as they came: those have arrived as well."""
@@ -63,15 +62,20 @@ class Sink:
         self._bytes(client, b"")
 
     def _bytes(self, client: socket.socket, data: bytes) -> None:
-        """Deliver bytes as they come: whoever sends may take his time, and never end."""
+        """Deliver bytes as they come: whoever sends may take his time, and never end.
+
+        Of a connection in which nothing is said there is a record as well: nobody knows what would have been.
+        """
         number, offset, last = next(_numbers), 0, time.monotonic()
         client.settimeout(_QUIET_S)
-        with contextlib.suppress(Blocked, OSError):
+        with contextlib.suppress(Blocked):
             while True:
                 try:
                     more: bytes | None = client.recv(_PIECE_BYTES)
                 except TimeoutError:
                     more = None
+                except OSError:  # broken off: what came before has arrived
+                    more = b""
                 if more:
                     data, last = data + more, time.monotonic()
                 if data and (not more or len(data) >= _PIECE_BYTES):
@@ -80,4 +84,6 @@ class Sink:
                     )
                     offset, data = offset + len(data), b""
                 if more == b"" or time.monotonic() - last > _IDLE_S:
-                    return
+                    break
+        if not offset and not data:
+            self._outside.refuse("tcp", self._host, self._port, b"")

@@ -31,9 +31,9 @@ def start(
     ways = Ways(outside, limit_bytes)
     for host in hosts:
         direct = host["direct"] and served is not None
-        sink = Sink(host["name"], outside) if direct else None
         for port in TCP_PORTS:
             if not (direct and served and port in served):
+                sink = Sink(host["name"], port, outside) if direct else None
                 ways.listen(host["name"], host["address"], port, sink)
         for port in UDP_PORTS:
             ways.receive(host["name"], host["address"], port, open_=direct)
@@ -89,11 +89,11 @@ class Ways:
                     key.data()
 
     def _read(self, client: socket.socket) -> bytes:
-        """What somebody sends who gets no answer, until a pause."""
+        """What somebody sends who gets no answer, until a pause, or until it is more than is kept."""
         data, until = bytearray(), time.monotonic() + _LONGEST_S
         client.settimeout(_FIRST_S)
         with contextlib.suppress(OSError):
-            while len(data) < self._limit_bytes and time.monotonic() < until:
+            while len(data) <= self._limit_bytes and time.monotonic() < until:
                 more = client.recv(_PACKET_BYTES)
                 if not more:
                     break
