@@ -13,7 +13,9 @@ from auditkit.model import Prompt
 from auditkit.targets import Completion, Sampling, Subject
 
 LINGER_S = 0.02
-"""How long a batch that could still grow is held back, once the thread is free."""
+"""How long a batch that could still grow is held back at least, once the thread is free."""
+PATIENCE = 0.25
+"""As a share of the time that the batch before took: agents whose tools are slow stay together."""
 MAX_BATCH = 64
 
 
@@ -52,8 +54,8 @@ class Batcher:
     """Collects what one event loop asks of a subject.
 
     A lone agent waits for nobody. Where several are at work, a batch is begun as soon as all of them
-    wait for it, or `linger_s` after the thread became free for it: while a batch is being generated
-    the next one collects.
+    wait for it, or a little after the thread became free for it (`linger_s`, or a quarter of the time
+    that the batch before took): while a batch is being generated the next one collects.
 
     Attributes:
         subject: Who answers; only ever asked from `thread`.
@@ -72,6 +74,7 @@ class Batcher:
     n_batches: int = 0
     _waiting: list[_Waiting] = field(default_factory=list, init=False)
     _busy: bool = field(default=False, init=False)
+    _took_s: float = field(default=0.0, init=False)
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     async def complete(self, request: Request) -> Completion:
@@ -93,7 +96,8 @@ class Batcher:
         if len(self._waiting) >= min(self.n_active(), self.max_batch):
             self._begin(loop)
         elif self._timer is None:
-            self._timer = loop.call_later(self.linger_s, self._begin, loop)
+            delay_s = max(self.linger_s, PATIENCE * self._took_s)
+            self._timer = loop.call_later(delay_s, self._begin, loop)
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
@@ -106,12 +110,13 @@ class Batcher:
         self._busy = True
         self.n_batches += 1
         done = loop.run_in_executor(self.thread, answers, self.subject, [w.request for w in batch])
-        done.add_done_callback(partial(self._end, loop, batch))
+        done.add_done_callback(partial(self._end, loop, batch, loop.time()))
 
     def _end(
         self,
         loop: asyncio.AbstractEventLoop,
         batch: list[_Waiting],
+        begun_s: float,
         done: asyncio.Future[list[Completion | SubjectError]],
     ) -> None:
         failed = SubjectError("generate", got="a cancelled batch") if done.cancelled() else None
@@ -124,7 +129,7 @@ class Batcher:
                 waiting.answer.set_result(answer)
             else:
                 waiting.answer.set_exception(answer)
-        self._busy = False
+        self._busy, self._took_s = False, loop.time() - begun_s
         self._consider(loop)
 
 

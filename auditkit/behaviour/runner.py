@@ -164,6 +164,7 @@ def _evaluated(
             working_limit=limits.working_s,
             max_samples=terms.max_samples,
             max_connections=terms.max_samples,
+            max_sandboxes=terms.max_samples,
             fail_on_error=False,
             retry_on_error=0,
             ctl_server=False,

@@ -16,9 +16,9 @@ PASS_TOKENS = 32
 in float32, a pass of one token took as long as some 30 tokens more in a large pass."""
 
 GENERATION_FACTOR = 8
-"""So many times the budget, new tokens included, is what one batch generates with. A step of generating
-reads all weights for one token a row, so that more rows cost little; the limit is the memory of their
-keys and values. Of 16 short prompts on a CPU this took 0.6 of the time."""
+"""So many times the budget, new tokens included, is what one batch generates with at least. A step of
+generating reads all weights for one token a row, so that more rows cost little; the limit is the memory of
+their keys and values. Of 16 short prompts on a CPU this took 0.6 of the time."""
 
 SLOT_FACTOR = 8
 """So many times the budget are the slots of keys and values that the rows of one pass may read, those

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from auditkit.targets import Sampling
 from auditkit.targets.batching import pad
-from auditkit.targets.sampling import GumbelNoise
+from auditkit.targets.prefixes import Prefixes
+from auditkit.targets.sampling import Draw
 
 Generate = Callable[[dict[str, Any], Any], Any]
 """From a model's inputs and a generation config to new tokens, [n_rows, n_steps]."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Until:
+    """Where a completion ends: after one of these tokens, or after so many."""
+
+    ends: Sequence[int]
+    max_new_tokens: int
+
+
 def complete(
     model: Any,
     prompts: Sequence[Sequence[int]],
+    until: Until,
     *,
-    ends: Sequence[int],
-    max_new_tokens: int,
     generate: Generate | None = None,
     sampling: Sampling | None = None,
+    prefixes: Prefixes | None = None,
 ) -> list[list[int]]:
     """The most likely token after each prompt, or one that is drawn, again and again, until an end
     token or the limit.
@@ -29,10 +39,10 @@ def complete(
     Args:
         model: A causal language model of transformers, in eval mode.
         prompts: Token ids, none empty; one batch.
-        ends: Tokens that end a completion.
-        max_new_tokens: Where it ends otherwise.
+        until: Where a completion ends.
         generate: Decodes in place of the model's own `generate`, greedily.
         sampling: How tokens are drawn, with one seed a prompt; None for the most likely one.
+        prefixes: What this model has read before, where it may be used.
 
     Returns:
         For each prompt the new tokens, the end token included where there is one.
@@ -40,14 +50,26 @@ def complete(
     import torch
     import transformers
 
+    from auditkit.targets.decoding import decode, decodes, most_likely
+
+    draw = Draw(sampling) if sampling else None
+    if prefixes is not None and generate is None and decodes(model):
+        return decode(
+            model,
+            prompts,
+            ends=until.ends,
+            max_new_tokens=until.max_new_tokens,
+            choose=draw or most_likely,
+            prefixes=prefixes,
+        )
     tokens, mask = pad(prompts, left=True, device=model.device)
     make: Any = transformers.GenerationConfig
     config = make(
         do_sample=False,
         num_beams=1,
-        max_new_tokens=max_new_tokens,
-        eos_token_id=list(ends) or None,
-        pad_token_id=ends[0] if ends else 0,
+        max_new_tokens=until.max_new_tokens,
+        eos_token_id=list(until.ends) or None,
+        pad_token_id=until.ends[0] if until.ends else 0,
     )
     inputs = {"input_ids": tokens, "attention_mask": mask}
     with torch.no_grad(), _no_defaults(model):
@@ -55,14 +77,14 @@ def complete(
             new = generate(inputs, config)
         else:
             n_read = tokens.shape[1]
-            drawn = [GumbelNoise(sampling, n_read)] if sampling else []
+            drawn = [draw.processor(n_read)] if draw else []
             said = model.generate(
                 **inputs,
                 generation_config=config,
                 logits_processor=transformers.LogitsProcessorList(drawn),
             )
             new = said[:, n_read:]
-    return [_cut(row, ends) for row in new.tolist()]
+    return [_cut(row, until.ends) for row in new.tolist()]
 
 
 def _cut(row: list[int], ends: Sequence[int]) -> list[int]:

@@ -19,6 +19,7 @@ from auditkit.errors import PromptTooLong, SubjectError
 from auditkit.model import Access, Json, Prompt
 from auditkit.targets import Completion, Sampling, Score, Steering, Subject
 from auditkit.targets.batching import GENERATION_FACTOR, TOKEN_BUDGET, batches
+from auditkit.targets.prefixes import Prefixes
 from auditkit.targets.prompts import Encoder
 from auditkit.targets.sampling import check_sampling
 
@@ -70,6 +71,7 @@ class LocalTarget:
         self._digest, self._cache, self._token_budget = digest, cache, token_budget
         self._config = model.config.get_text_config()
         self._load_reference = reference
+        self._prefixes = Prefixes()
 
     @property
     def digest(self) -> str:
@@ -183,7 +185,7 @@ class LocalTarget:
         _one_vector_each(steering, len(ids))
         done: dict[int, Completion] = {}
         lengths = [len(x) + max_new_tokens for x in ids]
-        for rows in batches(lengths, GENERATION_FACTOR * self._token_budget):
+        for rows in batches(lengths, self._generation_budget):
             said = self._complete(
                 [ids[i] for i in rows], max_new_tokens, _of(steering, rows), _drawn(sampling, rows)
             )
@@ -300,6 +302,12 @@ class LocalTarget:
 
         return steered_forward(self._wrapped, steering)
 
+    @cached_property
+    def _generation_budget(self) -> int:
+        from auditkit.targets.decoding import batch_tokens
+
+        return max(GENERATION_FACTOR * self._token_budget, batch_tokens(self.model))
+
     def _complete(
         self,
         ids: list[list[int]],
@@ -308,17 +316,17 @@ class LocalTarget:
         sampling: Sampling | None,
     ) -> list[Completion]:
         from auditkit.activations import steered_generate
-        from auditkit.targets.generation import complete
+        from auditkit.targets.generation import Until, complete
 
         ends = self._end_tokens()
         with _as_subject_errors():
             rows = complete(
                 self.model,
                 ids,
-                ends=ends,
-                max_new_tokens=max_new_tokens,
+                Until(ends=ends, max_new_tokens=max_new_tokens),
                 generate=None if steering is None else steered_generate(self._wrapped, steering),
                 sampling=sampling,
+                prefixes=self._prefixes,
             )
         completions = []
         for read, row in zip(ids, rows, strict=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,44 +12,50 @@ from auditkit.targets import Sampling
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
-
-_TINY = np.finfo(np.float64).tiny
 
 
-def gumbel(seed: int, step: int, n: int) -> NDArray[np.float64]:
-    """Standard Gumbel noise that belongs to a seed's step: [n], on every machine the same draws."""
-    drawn = np.random.Generator(np.random.Philox(key=np.array([seed, step], dtype=np.uint64)))
-    return -np.log(np.maximum(drawn.standard_exponential(n), _TINY))
+def uniform(seed: int, step: int) -> float:
+    """The number in [0, 1) that belongs to a seed's step: on every machine the same."""
+    return float(
+        np.random.Generator(np.random.Philox(key=np.array([seed, step], np.uint64))).random()
+    )
 
 
-class GumbelNoise:
-    """A logits processor under which the most likely token is a sample: softmax(logits / temperature).
+class Draw:
+    """Tokens drawn from softmax(logits / temperature) by turning its cumulative distribution round.
 
-    The largest of logits with Gumbel noise is an exact draw from their softmax, so greedy decoding
-    samples. Each row has noise of its own seed and step, and so its own text, whoever is in the batch
-    with it, as far as the forward pass gives it the same logits there.
-
-    Source: Maddison, Tarlow, Minka 2014, A* Sampling, section 2 (the Gumbel-max trick).
+    Each prompt has numbers of its own seed and step, and so its own text, whoever is in the batch with it,
+    as far as the forward pass gives it the same logits there.
 
     Args:
-        sampling: One seed a row of the batch.
-        n_read: Width of the padded prompts: what is longer is a later step.
+        sampling: One seed a prompt.
     """
 
-    def __init__(self, sampling: Sampling, n_read: int) -> None:
-        self._sampling, self._n_read = sampling, n_read
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
 
-    def __call__(self, tokens: torch.Tensor, scores: torch.Tensor) -> Any:
-        """Scores [n_rows, n_vocabulary] with noise, float32."""
+    def __call__(self, logits: torch.Tensor, step: int, rows: Sequence[int]) -> torch.Tensor:
+        """A token a row, [n_rows]: of logits [n_rows, n_vocabulary] and the rows' prompts by index."""
         import torch
 
-        step, n = tokens.shape[1] - self._n_read, scores.shape[1]
-        noise = np.stack([gumbel(seed, step, n) for seed in self._sampling.seeds])
-        scaled = scores.float() / self._sampling.temperature
+        scaled = logits.float() / self._sampling.temperature
         if self._sampling.top_p < 1:
             scaled = nucleus(scaled, self._sampling.top_p)
-        return scaled + torch.from_numpy(noise).to(scaled)
+        cumulative = scaled.softmax(dim=-1).double().cumsum(dim=-1)
+        drawn = [uniform(self._sampling.seeds[row], step) for row in rows]
+        wanted = torch.tensor(drawn, dtype=torch.float64, device=logits.device)[:, None]
+        found = torch.searchsorted(cumulative, wanted * cumulative[:, -1:], right=True)[:, 0]
+        return found.clamp(max=logits.shape[1] - 1)
+
+    def processor(self, n_read: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """The same for greedy `transformers.generate`, whose prompts are padded to `n_read` tokens."""
+        import torch
+
+        def process(tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            drawn = self(scores, tokens.shape[1] - n_read, range(len(scores)))
+            return torch.full_like(scores, -float("inf")).scatter(1, drawn[:, None], 0.0)
+
+        return process
 
 
 def nucleus(scores: torch.Tensor, top_p: float) -> torch.Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare
+from scipy.stats import chisquare, kstest
 
 from auditkit.errors import SubjectError
 from auditkit.model import Prompt, Turn
@@ -16,7 +16,7 @@ from auditkit.organisms.prompted import Rewritten
 from auditkit.targets import Sampling, Steering
 from auditkit.targets.forwarding import Forwarding
 from auditkit.targets.local import LocalTarget
-from auditkit.targets.sampling import GumbelNoise, gumbel, nucleus
+from auditkit.targets.sampling import Draw, nucleus, uniform
 from auditkit.testing import FakeSubject
 
 LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0, -3.0])
@@ -31,8 +31,8 @@ def target(tiny: Callable[..., Any], tokenizer: Any) -> LocalTarget:
 def drawn(n: int, *, temperature: float, top_p: float = 1.0, step: int = 0) -> list[int]:
     sampling = Sampling(temperature=temperature, top_p=top_p, seeds=tuple(range(n)))
     scores = LOGITS.repeat(n, 1)
-    noisy = GumbelNoise(sampling, n_read=4)(torch.zeros(n, 4 + step, dtype=torch.long), scores)
-    return list(noisy.argmax(dim=-1).tolist())
+    chosen = Draw(sampling)(scores, step, range(n))
+    return list(chosen.tolist())
 
 
 @pytest.mark.parametrize(("temperature", "step"), [(1.0, 0), (0.5, 0), (2.0, 7)])
@@ -44,11 +44,17 @@ def test_tokens_are_drawn_as_often_as_softmax_says(temperature: float, step: int
 
 
 def test_steps_and_seeds_draw_apart() -> None:
-    noise = np.stack([gumbel(seed, step, 2000) for seed in range(3) for step in range(3)])
-    off = np.corrcoef(noise) - np.eye(9)
-    assert abs(off).max() < 0.1
-    assert (gumbel(5, 6, 10) == gumbel(5, 6, 10)).all()
-    assert abs(noise.mean() - 0.5772) < 0.05
+    found = np.array([[uniform(seed, step) for step in range(50)] for seed in range(50)])
+    assert kstest(found.ravel(), "uniform").pvalue > 0.001
+    assert abs(np.corrcoef(found) - np.eye(50)).max() < 0.6
+    assert uniform(5, 6) == uniform(5, 6)
+    assert len(np.unique(found)) == 2500
+
+
+def test_what_has_no_probability_is_never_drawn() -> None:
+    scores = torch.tensor([[-float("inf"), 0.0, -float("inf"), -60.0, -float("inf")]])
+    sampling = Sampling(temperature=1.0, seeds=(0,))
+    assert {int(Draw(sampling)(scores, step, [0])) for step in range(300)} == {1}
 
 
 def test_top_p_keeps_the_fewest_tokens_that_have_that_share() -> None:

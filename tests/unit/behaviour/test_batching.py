@@ -95,6 +95,22 @@ def test_agents_in_turns_stay_together() -> None:
     assert sorted(map(len, subject.batches)) == [3, 3, 3, 3]
 
 
+def test_after_a_long_batch_agents_with_slow_tools_are_waited_for() -> None:
+    subject = Slow(takes_s=1.0)
+
+    async def agent(batcher: Batcher, place: int) -> None:
+        await batcher.complete(request(f"{place}"))
+        await asyncio.sleep(0.01 + 0.04 * place)
+        await batcher.complete(request(f"{place}"))
+
+    async def work(batcher: Batcher) -> None:
+        batcher.linger_s = 0.001
+        await asyncio.gather(*(agent(batcher, place) for place in range(3)))
+
+    run(subject, work, active=4)  # a fourth is busy elsewhere, so that every batch lingers
+    assert sorted(map(len, subject.batches[-1:])) == [3]
+
+
 def test_a_batch_does_not_wait_for_an_agent_that_is_busy_elsewhere() -> None:
     subject = Slow()
 
