@@ -280,8 +280,9 @@ def main() -> None:
 
 def prepare(folder: str) -> dict[str, list[Item]]:
     """A folder with the model and the items for all arms; the model doesn't stay in memory here."""
-    from auditkit.targets.local import load, parse_spec
     from behaviour import save
+
+    from auditkit.targets.local import load, parse_spec
 
     os.environ["HF_HUB_OFFLINE"] = "1"
     target = load(parse_spec("demo:smollm2"), threads=1)
