@@ -76,7 +76,7 @@ def close_batches(
     """
     kinds = sorted(set(lengths))
     rows = [[i for i, length in enumerate(lengths) if length == kind] for kind in kinds]
-    # best[end]: the least cost of the first `end` kinds of length, in tokens, and where their last batch begins.
+    # best[end]: least cost of the first `end` kinds of length, in tokens, and where their last batch begins.
     best: list[tuple[int, int]] = [(0, 0)]
     for end in range(1, len(kinds) + 1):
         room = max(1, token_budget // kinds[end - 1])
