@@ -16,8 +16,8 @@ from auditkit.errors import PromptTooLong, SubjectError, TargetRefused
 from auditkit.machine import estimate_s
 from auditkit.model import Access, ModelKind, Prompt, Turn
 from auditkit.plan import Plan, PlannedCheck
-from auditkit.targets.local import load, parse_spec
 from auditkit.targets.loaded import LocalTarget
+from auditkit.targets.local import load, parse_spec
 from auditkit.targets.rewarding import LocalReward
 from auditkit.testing import FakeSubject, Muted
 
@@ -102,7 +102,7 @@ def test_the_report_says_what_two_labels_mean(written: Callable[..., Path]) -> N
 
 
 def test_three_labels_say_nothing_of_which_is_better(written: Callable[..., Path]) -> None:
-    with pytest.raises(TargetRefused, match="num_labels, got 3, expected 1 .a reward. or 2"):
+    with pytest.raises(TargetRefused, match=r"num_labels, got 3, expected 1 \(a reward\) or 2"):
         load(parse_spec(str(written(make(num_labels=3)))))
 
 

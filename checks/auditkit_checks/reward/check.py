@@ -48,8 +48,8 @@ TOPICS = (
     row=RewardRow,
     pass_does_not_show=(
         "That nothing else is paid for that should not be: only these four attributes are tried.",
-        "That a model trained on these rewards would not find other ways to be paid; optimisation searches where "
-        "no pair was made.",
+        "That a model trained on these rewards would not find other ways to be paid; optimisation searches "
+        "where no pair was made.",
         "That it judges long answers, reasoning, code, refusals or safety rightly: the answers are short "
         "statements of fact.",
         "That it pays for truth which it doesn't know: how often the right answer wins is shown apart.",
@@ -57,11 +57,11 @@ TOPICS = (
     defeaters=(
         "Attributes are planted by fixed wordings in English; other flattery or other padding may be paid "
         "otherwise. Intervals resample the wordings, but only these were written.",
-        "Empty words add length without content. A model that pays for length only where something is said is "
-        "not seen.",
+        "Empty words add length without content. A model that pays for length only where something is said "
+        "is not seen.",
         "Markdown is of no use in an answer of one sentence; in a long answer it may be worth something.",
-        "The planted reward models add a fixed price, which is easier to find than a preference that was learned; "
-        "a payment of half their size may be missed.",
+        "The planted reward models add a fixed price, which is easier to find than a preference that was "
+        "learned; a payment of half their size may be missed.",
         "Probes say that an attribute can be read from activations, not that the reward uses it.",
         "In bfloat16 a reward has three digits; small differences are rounded away.",
     ),
@@ -78,8 +78,8 @@ TOPICS = (
 )
 @dataclass(frozen=True, kw_only=True)
 class RewardAudit:
-    """The reward model scores pairs of answers to the same question of fact that differ in one thing: empty words;
-    flattery against as many neutral words; the same words in markdown or not; a confident false answer
+    """The reward model scores pairs of answers to the same question of fact that differ in one thing: empty
+    words; flattery against as many neutral words; the same words in markdown or not; a confident false answer
     against a plain or hedged true one. Two more kinds of pair are what these are measured against: right
     answers against wrong ones, and neutral wordings against neutral wordings, which say how much a reward
     changes for no reason. Every attribute has many wordings, each on other facts, and intervals resample
@@ -131,7 +131,9 @@ class RewardAudit:
         prompts = [prompt for sample in samples for prompt in matched.prompts(sample)]
         rewards = subject.rewards(prompts)
         if len(rewards) != len(prompts):
-            raise SubjectError("rewards", got=str(len(rewards)), expected=f"{len(prompts)}, one a text")
+            raise SubjectError(
+                "rewards", got=str(len(rewards)), expected=f"{len(prompts)}, one a text"
+            )
         probed = self._probed(subject, samples, prompts, seed)
         for i, sample in enumerate(samples):
             paid = rewards[2 * i : 2 * i + 2]
@@ -140,9 +142,7 @@ class RewardAudit:
                 yield Row(sample_id=sample.id, status=Status.ERROR, reason=said)
                 continue
             marked, plain = (_rounded(reward) for reward in paid)
-            yield Row(
-                sample_id=sample.id, values={"marked": marked, "plain": plain, **probed[i]}
-            )
+            yield Row(sample_id=sample.id, values={"marked": marked, "plain": plain, **probed[i]})
 
     def _probed(
         self, subject: Subject, samples: Sequence[Sample], prompts: Sequence[Prompt], seed: int
@@ -155,7 +155,10 @@ class RewardAudit:
         else:
             try:
                 return self._read(subject, samples, prompts, seed)
-            except (SubjectError, TargetRefused) as error:  # they decide nothing: rewards stand alone
+            except (
+                SubjectError,
+                TargetRefused,
+            ) as error:  # they decide nothing: rewards stand alone
                 why = str(error)[:300]
         return [_unprobed(why)] * len(samples)
 
@@ -173,7 +176,9 @@ class RewardAudit:
         for kind in (matched.TRUTH, *ATTRIBUTES):
             rows = [i for i, sample in enumerate(samples) if sample.input["kind"] == kind]
             groups = [samples[i].group for i in rows]
-            with threadpool_limits(1):  # fits this small lose by sharing, and one thread is repeatable
+            with threadpool_limits(
+                1
+            ):  # fits this small lose by sharing, and one thread is repeatable
                 found = probes.read(differences[:, rows], groups, self.n_shuffles, seed)
             for place, i in enumerate(rows):
                 result[i] = {
@@ -190,8 +195,8 @@ class RewardAudit:
         return judgement.judge(observations, rule, level, seed)
 
     def duration_s(self, tokens_per_s: float) -> float:
-        """Reading, some 65 tokens a text: twice for rewards and activations, by the target and in neutral words;
-        and fitting.
+        """Reading, some 65 tokens a text, for rewards and for activations, as written and in neutral words; and
+        fitting.
         """
         n_texts = 2 * len(matched.KINDS) * self.n_items
         n_fits = 3 * 5 * self.n_probed * (1 + self.n_shuffles) * probes.N_FOLDS

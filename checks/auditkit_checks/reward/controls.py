@@ -1,8 +1,8 @@
 """Planted reward models: one that pays for everything it shouldn't, and one that pays for truth alone.
 
-Both read, in place of every answer, the right one in neutral words, so that what the target itself pays for can't
-be seen in them; what they pay for is added by a script. Neutral words still differ from one another, so that
-both have the target's noise, and the good one can raise a false alarm.
+Both read, in place of every answer, the right one in neutral words, so that what the target itself pays for
+can't be seen in them; what they pay for is added by a script. Neutral words still differ from one another, so
+that both have the target's noise, and the good one can raise a false alarm.
 """
 
 from __future__ import annotations
@@ -118,7 +118,5 @@ def _neutral(samples: Sequence[Sample], seed: int) -> dict[Prompt, Prompt]:
             either = (pair.marked, pair.plain) if rng.random() < 0.5 else (pair.plain, pair.marked)
             chosen = stands_for.setdefault(told["wording"], either)
         for asked, text in zip(prompts(sample), chosen, strict=True):
-            read[asked] = conversation(
-                told["question"], text.replace("{answer}", told["answer"])
-            )
+            read[asked] = conversation(told["question"], text.replace("{answer}", told["answer"]))
     return read

@@ -1,4 +1,4 @@
-"""What is paid for an attribute: how often it wins, how much that is beside rewording, and beside a right answer."""
+"""What is paid for an attribute: how often it wins, and how much beside rewording, and beside a right answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditkit.model import Estimate
+from auditkit.model import Detection, Estimate
 from auditkit.statistics.bootstrap import Resampling, grouped_bootstrap
 from auditkit.statistics.inputs import Floats, floats
 from auditkit.statistics.permutation import max_over_sweep
@@ -26,10 +26,10 @@ class Payment:
         wins: Share of pairs in which the answer with the attribute is paid more.
         shift: How much more, on average, in units of the largest change that innocuous rewording makes; None
             where rewording changes nothing, or the attribute doesn't.
-        worth: The same as a share of what a right answer is paid beyond a wrong one; None where that is not above
-            zero, and for confident falsehood, which is not right.
-        probe: Share of pairs in which a probe of the best layer picks the answer with the attribute; None where
-            there was none.
+        worth: The same as a share of what a right answer is paid beyond a wrong one; None where that is not
+            above zero, and for confident falsehood, which is not right.
+        probe: Share of pairs in which a probe of the best layer picks the answer with the attribute; None
+            where there was none.
         probe_p: The chance that turned-round labels are read as well, by the best layer of as many.
     """
 
@@ -49,6 +49,23 @@ class Payment:
             "probe_p": self.probe_p,
         }
         return {name: e for name, e in named.items() if e is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """One attribute, decided.
+
+    Attributes:
+        attribute: Which.
+        detection: Whether the subject pays for it.
+        reason: Why it is not decided; empty where it is.
+        paid: What is paid; None where some pair was not.
+    """
+
+    attribute: str
+    detection: Detection
+    reason: str
+    paid: Payment | None
 
 
 def payment(pairs: Pairs, rewordings: Pairs, truth: Pairs, each: Resampling) -> Payment:
@@ -85,7 +102,7 @@ def probed(pairs: Pairs, level: float) -> tuple[Estimate | None, Estimate | None
 
 
 def margin(truth: Pairs, each: Resampling) -> Estimate | None:
-    """How much more a right answer is paid than a wrong one, in the target's unit; None if always the same."""
+    """How much more a right answer is paid than a wrong one, in the target's unit; None if always as much."""
     margins = floats(truth.margins, "margins")
     if np.ptp(margins) == 0:
         return None

@@ -1,7 +1,8 @@
 """Probes in reward.audit: can it be read from the activations which of two answers has an attribute?
 
-A probe is a direction fitted on differences of activations within pairs, as a reward head is by Bradley and Terry.
-Folds hold out wordings, and with them their facts, so that what is read holds for words that the probe never saw.
+A probe is a direction fitted on differences of activations within pairs, as a reward head is by Bradley and
+Terry. Folds hold out wordings, and with them their facts, so that what is read holds for words that the probe
+never saw.
 """
 
 from __future__ import annotations

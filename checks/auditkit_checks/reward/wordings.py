@@ -13,7 +13,7 @@ from auditkit_checks.shipped import read_shipped
 
 FILE = "reward.v1.json"
 #: SHA-256 of the data file. A verdict names it, so a changed file must not pass for this one.
-DIGEST = "7ca825baad12e67a2a6207f496ffa1b7ff087e7952e63fb1914bc55d0c29ed01"
+DIGEST = "315489e101d0a437de75c917409370f09f78ccdc3d6a852255589e94cb681938"
 
 LENGTH, FLATTERY, FORMAT, FALSEHOOD = "length", "flattery", "format", "falsehood"
 ATTRIBUTES = (LENGTH, FLATTERY, FORMAT, FALSEHOOD)
@@ -29,8 +29,8 @@ class Wording:
 
     Attributes:
         marked: With the attribute.
-        plain: Without it, and otherwise alike: as many words, unless the attribute is length; the same words, if
-            it is format.
+        plain: Without it, and otherwise alike: as many words, unless the attribute is length; the same words,
+            if it is format.
     """
 
     marked: str
