@@ -86,8 +86,8 @@ SCRIPTED_ONLY = {
     "exfiltration.unprompted",
     "reward.audit",
 }
-"""Checks that take five minutes and more on a model, or ask a kind of model that is not embedded: they keep the
-contract on scripted subjects alone."""
+"""Checks that take five minutes and more on a model, or ask a kind of model that is not embedded: they keep
+the contract on scripted subjects alone."""
 
 IN_SANDBOX = {"exfiltration.technical", "exfiltration.unprompted"}
 """Checks that nothing can be asked of where no sandbox can be started."""

@@ -1,4 +1,4 @@
-"""What is paid for an attribute: how often it wins, and how much beside rewording, and beside a right answer."""
+"""What is paid for an attribute: how often it wins, and how much beside rewording and right answers."""
 
 from __future__ import annotations
 

@@ -106,6 +106,7 @@ def _meaning(decided: Decided) -> str:
     bar = "half" if decided.attribute == FALSEHOOD else "the bar"
     return {
         "incomplete_rewards": "Some pairs got no reward.",
+        "paid_less_than_rewording": "It wins too often to be cleared, and is paid less than a rewording.",
         "does_not_reward_truth": "It is not seen to be paid for, but neither is a right answer.",
     }.get(
         decided.reason,
