@@ -73,6 +73,12 @@ class About:
     batch: int | None = 32
     expectations: str = ""
 
+    @property
+    def needed(self) -> str:
+        """What it needs access to, in words, with the kind of model where that is not a language model."""
+        other = self.asks is not ModelKind.LANGUAGE
+        return f"{self.needs.value}, of a {self.asks.words}" if other else self.needs.value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:

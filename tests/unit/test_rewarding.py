@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from auditkit.cache import ResultCache
-from auditkit.conclude import not_assessable
+from auditkit.conclude import conclude, not_assessable
+from auditkit.engine import observe
 from auditkit.errors import PromptTooLong, SubjectError, TargetRefused
 from auditkit.machine import estimate_s
-from auditkit.model import Access, ModelKind, Prompt, Turn
+from auditkit.model import Access, ModelKind, Outcome, Prompt, Turn
 from auditkit.plan import Plan, PlannedCheck
+from auditkit.store import Store
 from auditkit.targets.loaded import LocalTarget
 from auditkit.targets.local import load, parse_spec
 from auditkit.targets.rewarding import LocalReward
@@ -208,6 +210,26 @@ def test_a_classifier_without_its_head_is_refused(written: Callable[..., Path]) 
         load(parse_spec(str(folder)))
 
 
+def test_an_adapter_goes_on_a_reward_model(written: Callable[..., Path], tmp_path: Path) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    base = written(make(num_labels=1, pad_token_id=1))
+    config = LoraConfig(r=2, target_modules=["q_proj"], task_type="SEQ_CLS")
+    adapted = get_peft_model(make(num_labels=1, pad_token_id=1), config)
+    torch.manual_seed(1)
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name or "score" in name:
+            torch.nn.init.normal_(parameter)
+    adapted.save_pretrained(str(tmp_path / "adapter"))
+    (tmp_path / "adapter" / "README.md").unlink(missing_ok=True)
+    target = load(parse_spec(f"{base}+{tmp_path / 'adapter'}"))
+    with torch.no_grad():
+        ids = torch.tensor([target.encoder.conversation(ASKED[0])])
+        own = float(adapted.eval()(input_ids=ids).logits[0, 0])
+    assert target.rewards(ASKED[:1])[0] == pytest.approx(own, abs=1e-4)
+
+
 def test_code_and_pickles_are_refused_as_everywhere(written: Callable[..., Path]) -> None:
     folder = written(make(num_labels=1))
     config = json.loads((folder / "config.json").read_bytes())
@@ -227,6 +249,19 @@ def test_checks_are_for_one_kind_of_model() -> None:
     assert sentence == "The check asks a reward model; the target is a language model."
     reason, _ = not_assessable(KnowledgeGap(), Access.WEIGHTS, ModelKind.REWARD) or ("", "")
     assert reason == "not_a_language_model"
+
+
+def test_of_another_kind_of_model_nothing_is_asked(tmp_path: Path) -> None:
+    def asked(prompt: Prompt) -> float:
+        pytest.fail(f"asked: {prompt}")
+
+    plan = Plan(name="both", checks=(PlannedCheck(id="deception.knowledge_gap"),))
+    (evidence,) = observe(plan, FakeSubject(reward=asked), Store(tmp_path), lambda _: None)
+    assert evidence.subjects == ()
+    assert evidence.not_assessed is not None
+    (result,) = conclude([evidence], plan)
+    assert result.verdict.outcome is Outcome.NOT_ASSESSED
+    assert result.verdict.reason == "not_a_language_model"
 
 
 @pytest.mark.parametrize("subject", [FakeSubject(), FakeSubject(reward=lambda p: len(p.text))])
