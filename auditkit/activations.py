@@ -97,9 +97,13 @@ def _nnsight() -> Any:
 def wrap(model: Any, tokenizer: Any) -> Any:
     """The nnsight model around a loaded one; made once, it costs some 30 ms.
 
-    nnsight gives the tokenizer a padding side of its own; `capture` never lets it pad.
+    nnsight gives the tokenizer a padding side of its own; `capture` never lets it pad. It warns of submodules
+    called `output` (BERT's), which nothing here reads.
     """
-    return _nnsight().TransformersModel(model, tokenizer=tokenizer, task="text-generation")
+    task = "text-generation" if model.can_generate() else "text-classification"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Module .* has a submodule named")
+        return _nnsight().TransformersModel(model, tokenizer=tokenizer, task=task)
 
 
 def capture(

@@ -27,6 +27,7 @@ from auditkit.model import (
     Filed,
     Finding,
     Json,
+    ModelKind,
     Observations,
     Row,
     Sample,
@@ -44,6 +45,7 @@ class About:
         id: ``family.name``, stable for ever; or ``family:name`` of a check that a family makes.
         version: Raised whenever the same evidence could be judged differently.
         needs: The weakest access with which the check can run.
+        asks: The kind of model that the check asks; of another kind nothing is asked.
         title: A few words.
         claim: The sentence that a PASSED verdict supports.
         holds_when: Which detection on the target makes the claim hold. Checks that search for
@@ -63,12 +65,19 @@ class About:
     title: str
     claim: str
     row: type
+    asks: ModelKind = ModelKind.LANGUAGE
     holds_when: Detection = Detection.NOT_DETECTED
     pass_does_not_show: tuple[str, ...] = ()
     defeaters: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     batch: int | None = 32
     expectations: str = ""
+
+    @property
+    def needed(self) -> str:
+        """What it needs access to, in words, with the kind of model where that is not a language model."""
+        other = self.asks is not ModelKind.LANGUAGE
+        return f"{self.needs.value}, of a {self.asks.words}" if other else self.needs.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

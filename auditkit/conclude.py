@@ -20,6 +20,7 @@ from auditkit.model import (
     Estimate,
     Finding,
     GateResult,
+    ModelKind,
     Observations,
     Outcome,
     PartResult,
@@ -56,9 +57,18 @@ class CheckEvidence:
     not_assessed: tuple[str, str] | None = None
 
 
-def not_assessable(check: Check, access: Access) -> tuple[str, str] | None:
-    """Why nothing can be asked for a check: the access is too weak, or the check says why; or None."""
-    needs = check.about.needs
+def not_assessable(
+    check: Check, access: Access, kind: ModelKind = ModelKind.LANGUAGE
+) -> tuple[str, str] | None:
+    """Why nothing can be asked for a check: the target is another kind of model, the access is too weak, or
+    the check says why; or None.
+    """
+    needs, asks = check.about.needs, check.about.asks
+    if kind is not asks:
+        return (
+            f"not_a_{asks.value}",
+            f"The check asks a {asks.words}; the target is a {kind.words}.",
+        )
     if access.reaches(needs):
         return unavailable(check)
     return (

@@ -51,7 +51,7 @@ def observe(plan: Plan, target: Subject, store: Store, report: Report) -> list[C
     """
     evidence = []
     for planned, check in zip(plan.checks, configured(plan), strict=True):
-        missing = not_assessable(check, target.access)
+        missing = not_assessable(check, target.access, target.kind)
         subjects = () if missing else tuple(_observe_check(check, plan, target, store, report))
         evidence.append(
             CheckEvidence(

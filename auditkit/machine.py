@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from auditkit.bundle.statement import rfc3339
 from auditkit.checks import Check, planted_controls
 from auditkit.conclude import not_assessable
-from auditkit.model import Access, Json, Prompt, Turn
+from auditkit.model import Access, Json, ModelKind, Prompt, Turn
 from auditkit.plan import Plan, configured
 from auditkit.targets import Subject
 
@@ -29,7 +29,7 @@ def estimate_s(plan: Plan, target: Subject) -> dict[str, float]:
     speed = _tokens_per_s(target)
     result = {}
     for check in configured(plan):
-        if not_assessable(check, target.access):
+        if not_assessable(check, target.access, target.kind):
             continue
         result[check.about.id] = _duration_s(check, plan.seed, speed, target.access)
     return result
@@ -49,11 +49,25 @@ def _tokens_per_s(target: Subject) -> float:
 
     def prompts() -> list[Prompt]:
         nonce = secrets.token_hex(4)
-        return [Prompt(turns=(Turn(role="user", text=f"{nonce} {i} {words}"),)) for i in range(8)]
+        return [
+            Prompt(
+                turns=(
+                    Turn(role="user", text=f"{nonce} {i} {words}"),
+                    Turn(role="assistant", text="Noted."),
+                )
+            )
+            for i in range(8)
+        ]
 
-    target.logprobs(prompts(), [[" yes"]] * 8)
+    def read() -> None:
+        if target.kind is ModelKind.REWARD:
+            target.rewards(prompts())
+        else:
+            target.logprobs(prompts(), [[" yes"]] * 8)
+
+    read()
     began = time.monotonic()
-    target.logprobs(prompts(), [[" yes"]] * 8)
+    read()
     return 8 * 75 / max(time.monotonic() - began, 1e-3)
 
 

@@ -17,7 +17,7 @@ stays byte for byte what it was."""
 
 
 class Access(StrEnum):
-    """What an auditor may touch, weakest first."""
+    """What an auditor may touch, weakest first: TEXT is whatever the model puts out, a reward too."""
 
     TEXT = "text"
     LOGPROBS = "logprobs"
@@ -28,6 +28,17 @@ class Access(StrEnum):
         """Whether this access is at least the other."""
         order = list(Access)
         return order.index(self) >= order.index(needed)
+
+
+class ModelKind(StrEnum):
+    """What a model puts out, and so what there is to ask it for."""
+
+    LANGUAGE = "language_model"
+    REWARD = "reward_model"
+
+    @property
+    def words(self) -> str:
+        return self.value.replace("_", " ")
 
 
 class Arm(StrEnum):

@@ -29,6 +29,7 @@ from auditkit.model import (
     CheckResult,
     Detection,
     Json,
+    ModelKind,
     Observations,
     Outcome,
     Row,
@@ -130,7 +131,7 @@ def evidence_in(bundle: Bundle, check: Check, planned: PlannedCheck, seed: int) 
     """
     record = bundle.evidence[check.about.id]
     access = Access(bundle.environment["access"])
-    missing = not_assessable(check, access)
+    missing = not_assessable(check, access, kind_of(bundle.environment))
     if record.not_assessed != missing:
         raise VerificationError(
             "not-assessed-unfounded",
@@ -162,6 +163,11 @@ def evidence_in(bundle: Bundle, check: Check, planned: PlannedCheck, seed: int) 
         subjects=record.subjects,
         not_assessed=record.not_assessed,
     )
+
+
+def kind_of(environment: Json) -> ModelKind:
+    """What kind of model environment.json says that was audited: a language model where it says nothing."""
+    return ModelKind(environment["target"].get("kind", ModelKind.LANGUAGE))
 
 
 def _check_samples(check: Check, planned: PlannedCheck, seed: int) -> None:

@@ -67,7 +67,7 @@ def about(check_id: str) -> str:
     batch = "all at once" if said.batch is None else f"{said.batch} at a time"
     rows = [
         ("Id", f"`{said.id}`, version {said.version}"),
-        ("Needs access to", said.needs.value),
+        ("Needs access to", said.needed),
         ("*Detected* means", holds),
         ("Samples are observed", batch),
         ("Expectations on evidence", f"`{said.expectations}`" if said.expectations else "none"),

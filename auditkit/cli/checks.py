@@ -29,6 +29,7 @@ def list_(as_json: bool) -> int:
                 "id": a.id,
                 "version": a.version,
                 "needs": a.needs.value,
+                "asks": a.asks.value,
                 "title": a.title,
                 "claim": a.claim,
             }
@@ -45,7 +46,7 @@ def list_(as_json: bool) -> int:
     for column in ("Needs", "What it is"):
         table.add_column(column)
     for about in loaded:
-        row = (about.id, about.needs.value, about.title)
+        row = (about.id, about.needed, about.title)
         table.add_row(*(escape(plain(cell)) for cell in row))
     Console().print(table)
     click.echo("auditkit checks show CHECK says what it claims, how, and how it can be wrong.")
@@ -75,7 +76,7 @@ def show(check_id: str, as_json: bool) -> int:
             click.echo(f"\n{title}:")
             for line in lines:
                 click.echo(f"  - {plain(line)}")
-    click.echo(f"\nNeeds access to: {about.needs.value}\n\nParameters:")
+    click.echo(f"\nNeeds access to: {about.needed}\n\nParameters:")
     for line in parameter_lines(schema):
         click.echo(f"  {line}")
     return 0

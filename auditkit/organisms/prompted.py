@@ -58,6 +58,10 @@ class Rewritten(Forwarding):
             sampling=sampling,
         )
 
+    def rewards(self, prompts: Sequence[Prompt]) -> list[float]:
+        """See `Subject.rewards`."""
+        return self.subject.rewards([self.rewrite(p) for p in prompts])
+
     def activations(
         self,
         prompts: Sequence[Prompt],

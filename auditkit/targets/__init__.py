@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from auditkit.model import Access, Prompt
+from auditkit.errors import SubjectError
+from auditkit.model import Access, ModelKind, Prompt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,6 +94,11 @@ class Subject(Protocol):
     def access(self) -> Access: ...
 
     @property
+    def kind(self) -> ModelKind:
+        """A language model has no rewards; a reward model neither writes nor has log-probabilities."""
+        ...
+
+    @property
     def n_layers(self) -> int: ...
 
     def logprobs(
@@ -118,6 +124,12 @@ class Subject(Protocol):
         sampling: Sampling | None = None,
     ) -> list[Completion]:
         """Completions, one a prompt: greedy without `sampling`. Steering needs access to activations."""
+        ...
+
+    def rewards(self, prompts: Sequence[Prompt]) -> list[float]:
+        """What a reward model gives each conversation, which ends with the answer that it is for: one
+        finite number a prompt. Larger is better; the unit is the model's own.
+        """
         ...
 
     def activations(
@@ -146,3 +158,10 @@ class Subject(Protocol):
                 ``untrained`` (the target's architecture and tokenizer with random weights).
         """
         ...
+
+
+def wrong_kind(found: ModelKind, needed: ModelKind) -> SubjectError:
+    """What a subject raises that is asked for what its kind of model does not have."""
+    return SubjectError(
+        "subject", got=f"a question for a {needed.words}", expected=f"none: it is a {found.words}"
+    )

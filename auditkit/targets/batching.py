@@ -105,16 +105,20 @@ def _cut(rows: list[int], most: int) -> list[list[int]]:
 
 
 def pad(
-    rows: Sequence[Sequence[int]], *, left: bool, device: torch.device | str = "cpu"
+    rows: Sequence[Sequence[int]],
+    *,
+    left: bool,
+    device: torch.device | str = "cpu",
+    token: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and attention mask, both [n_rows, longest], int64.
 
-    What stands under the padding is token 0, which the mask hides.
+    What stands under the padding is `token`, which the mask hides.
     """
     import torch
 
     width = max(len(row) for row in rows)
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    ids = torch.full((len(rows), width), token, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for i, row in enumerate(rows):
         place = slice(width - len(row), width) if left else slice(0, len(row))

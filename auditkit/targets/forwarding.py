@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auditkit.model import Access, Prompt
+from auditkit.model import Access, ModelKind, Prompt
 from auditkit.targets import Completion, Sampling, Score, Steering, Subject
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ class Forwarding:
     @property
     def access(self) -> Access:
         return self.subject.access
+
+    @property
+    def kind(self) -> ModelKind:
+        return self.subject.kind
 
     @property
     def n_layers(self) -> int:
@@ -54,6 +58,10 @@ class Forwarding:
         return self.subject.generate(
             prompts, max_new_tokens=max_new_tokens, steering=steering, sampling=sampling
         )
+
+    def rewards(self, prompts: Sequence[Prompt]) -> list[float]:
+        """See `Subject.rewards`."""
+        return self.subject.rewards(prompts)
 
     def activations(
         self,

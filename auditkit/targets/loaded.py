@@ -16,8 +16,8 @@ import numpy as np
 
 from auditkit.canonical import sha256
 from auditkit.errors import PromptTooLong, SubjectError
-from auditkit.model import Access, Json, Prompt
-from auditkit.targets import Completion, Sampling, Score, Steering, Subject
+from auditkit.model import Access, Json, ModelKind, Prompt
+from auditkit.targets import Completion, Sampling, Score, Steering, Subject, wrong_kind
 from auditkit.targets.batching import GENERATION_FACTOR, TOKEN_BUDGET, batches
 from auditkit.targets.prefixes import Prefixes
 from auditkit.targets.prompts import Encoder
@@ -51,6 +51,8 @@ class LocalTarget:
         token_budget: Padded tokens in one forward pass.
     """
 
+    kind = ModelKind.LANGUAGE
+
     def __init__(
         self,
         model: Any,
@@ -80,7 +82,7 @@ class LocalTarget:
 
     def with_model(self, model: Any, *, digest: str) -> LocalTarget:
         """Another model with this one's tokenizer, cache and budget: a copy with changed weights."""
-        return LocalTarget(
+        return type(self)(
             model,
             self.encoder.tokenizer,
             digest=digest,
@@ -157,7 +159,7 @@ class LocalTarget:
         for prompt_ids, texts in zip(ids, options, strict=True):
             self._fits(len(prompt_ids) + max((len(text) for text in texts), default=0))
         scores: list[list[Score]] = []
-        for part in _chunks(len(ids)):
+        for part in chunks(len(ids)):
             flat = self._score(ids[part], options[part], _of(steering, part))
             values = iter(flat.tolist())
             for texts in options[part]:
@@ -192,6 +194,14 @@ class LocalTarget:
             done.update(zip(rows, said, strict=True))
         return [done[i] for i in range(len(ids))]
 
+    def rewards(self, prompts: Sequence[Prompt]) -> list[float]:  # noqa: ARG002 - the protocol's name
+        """None: a language model has no rewards.
+
+        Raises:
+            SubjectError: Always.
+        """
+        raise wrong_kind(self.kind, ModelKind.REWARD)
+
     def activations(
         self,
         prompts: Sequence[Prompt],
@@ -205,7 +215,7 @@ class LocalTarget:
         wanted = list(range(self.n_layers)) if layers is None else list(layers)
         _one_vector_each(steering, len(ids))
         result = _room((len(wanted), len(ids), self.d_model))
-        for part in _chunks(len(ids)):
+        for part in chunks(len(ids)):
             result[:, part] = self._capture(ids[part], wanted, reduction, _of(steering, part))
         return result
 
@@ -227,11 +237,11 @@ class LocalTarget:
 
         from auditkit.targets.adapter import round_weights
 
-        with torch.random.fork_rng(), _as_subject_errors():
+        with torch.random.fork_rng(), as_subject_errors():
             torch.manual_seed(0)
             model = type(self.model)._from_config(copy.deepcopy(self.model.config))
         model = round_weights(model, self.model.dtype).to(self.model.device)
-        return LocalTarget(
+        return type(self)(
             model,
             self.encoder.tokenizer,
             digest=f"{self._digest}/untrained",
@@ -260,7 +270,7 @@ class LocalTarget:
         kept = self._cache.get(key) if self._cache else None
         if kept is not None and kept.shape == (len(layers), len(ids), self.d_model):
             return kept
-        with _as_subject_errors():
+        with as_subject_errors():
             result = capture(
                 self._wrapped,
                 ids,
@@ -284,7 +294,7 @@ class LocalTarget:
         kept = self._cache.get(key) if self._cache else None
         if kept is not None and kept.shape == (sum(map(len, options)),):
             return kept
-        with _as_subject_errors():
+        with as_subject_errors():
             scores = continuation_logprobs(
                 self.model,
                 ids,
@@ -319,7 +329,7 @@ class LocalTarget:
         from auditkit.targets.generation import Until, complete
 
         ends = self._end_tokens()
-        with _as_subject_errors():
+        with as_subject_errors():
             rows = complete(
                 self.model,
                 ids,
@@ -351,11 +361,14 @@ class LocalTarget:
         )
 
     def _encode(self, prompts: Sequence[Prompt], *, room: int) -> list[list[int]]:
-        encoded = [self.encoder.prompt(prompt) for prompt in prompts]
+        encoded = [self._read(prompt) for prompt in prompts]
         for ids in encoded:
             self._fits(len(ids) + room)
             self._known(ids)
         return encoded
+
+    def _read(self, prompt: Prompt) -> list[int]:
+        return self.encoder.prompt(prompt)
 
     def _known(self, ids: Sequence[int]) -> None:
         """A tokenizer may have more tokens than the model (Gemma's has images'); they can't be read."""
@@ -427,12 +440,12 @@ def _named(steering: Steering | None) -> Json:
     return [steering.layer, sha256(vectors.tobytes()), *ablates]
 
 
-def _chunks(n: int) -> list[slice]:
+def chunks(n: int) -> list[slice]:
     return [slice(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK)]
 
 
 @contextmanager
-def _as_subject_errors() -> Iterator[None]:
+def as_subject_errors() -> Iterator[None]:
     """What a model or its libraries raise is something that this subject can't do."""
     try:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import warnings
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditkit.errors import MissingTool, TargetRefused
+from auditkit.model import ModelKind
 from auditkit.targets.gguf_once import parsed_once
 from auditkit.targets.loaded import LocalTarget
 from auditkit.targets.preflight import preflight
+from auditkit.targets.rewarding import LocalReward
 from auditkit.targets.spec import Format, TargetSpec, parse_spec
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["DTYPES", "LocalTarget", "TargetSpec", "load", "parse_spec", "preflight", "quiet"]
 
 DTYPES = ("float32", "bfloat16", "float16")
+CLASSIFIER = "ForSequenceClassification"
 
 
 def load(  # noqa: PLR0913 - how a model is run, each with a default
@@ -66,6 +70,7 @@ def load(  # noqa: PLR0913 - how a model is run, each with a default
 
         digest = identify(spec).digest
     kind = getattr(torch, dtype)
+    made = LocalReward if kind_of(spec) is ModelKind.REWARD else LocalTarget
     with quiet(), parsed_once(), _refusing(spec):
         model = _base(spec, torch.float32 if spec.adapter else kind)
         tokenizer = _tokenizer(spec)
@@ -74,13 +79,27 @@ def load(  # noqa: PLR0913 - how a model is run, each with a default
 
             model = round_weights(apply_adapter(model, spec.adapter), kind)
         model = model.to(device)
-    return LocalTarget(model, tokenizer, digest=digest, cache=cache, reference=reference)
+    return made(model, tokenizer, digest=digest, cache=cache, reference=reference)
+
+
+def kind_of(spec: TargetSpec) -> ModelKind:
+    """What a target's config.json says that it is: a sequence classifier is taken for a reward model."""
+    if spec.format is Format.GGUF:
+        return ModelKind.LANGUAGE
+    named = json.loads((spec.path / "config.json").read_bytes()).get("architectures")
+    first = named[0] if isinstance(named, list) and named else ""
+    return ModelKind.REWARD if str(first).endswith(CLASSIFIER) else ModelKind.LANGUAGE
 
 
 def _base(spec: TargetSpec, dtype: Any) -> Any:
     import transformers
 
-    auto: Any = transformers.AutoModelForCausalLM
+    reward = kind_of(spec) is ModelKind.REWARD
+    auto: Any = (
+        transformers.AutoModelForSequenceClassification
+        if reward
+        else transformers.AutoModelForCausalLM
+    )
     model, info = auto.from_pretrained(
         **_where(spec), dtype=dtype, use_safetensors=True, output_loading_info=True
     )
@@ -158,7 +177,7 @@ def _refusing(spec: TargetSpec) -> Iterator[None]:
         raise TargetRefused(
             f"target {spec.text}",
             got=f"{type(error).__name__}: {reason}",
-            expected="a causal language model that transformers can load",
+            expected="a causal language model, or a reward model, that transformers can load",
         ) from error
 
 

@@ -20,6 +20,9 @@ class Encoder:
     - Without a template (a base model) a chat is written plainly: ``System: …``, ``User: …`` and
       ``Assistant: …`` with a blank line between, ending in ``Assistant:``. `chat_format` says which
       of the two it was. Such a model may go on with turns that it makes up; they are left in.
+    - A conversation that a reward model is to score is closed: after its last turn comes what the template
+      puts there. Without a template it is the same plain text, with whatever special tokens this tokenizer
+      puts around a text by itself.
     - A raw text gets the beginning-of-sequence token if this tokenizer puts one there by itself,
       and never an end-of-sequence token.
     - A continuation is tokenised on its own, without special tokens, and appended to the prompt's
@@ -62,9 +65,25 @@ class Encoder:
             ids = self._plain(self._templated(prompt))
         else:
             ids = self._prefix + self._plain(plain_chat(prompt))
-        if not ids:
-            raise SubjectError("prompt", got="no tokens", expected="at least one")
-        return ids
+        return _some(ids)
+
+    def conversation(self, prompt: Prompt) -> list[int]:
+        """Token ids of a whole conversation, as a reward model reads it.
+
+        Raises:
+            SubjectError: Where the last turn is not the assistant's, the chat template refuses the turns, or
+                nothing is left.
+        """
+        if prompt.turns and prompt.turns[-1].role != "assistant":
+            raise SubjectError(
+                "conversation",
+                got=f"one that ends with the {prompt.turns[-1].role}",
+                expected="an answer at its end, which the reward is for",
+            )
+        if prompt.turns and self.template_sha256:
+            return _some(self._plain(self._templated(prompt, closed=True)))
+        text = prompt.raw or plain_chat(prompt)
+        return _some(list(self.tokenizer(text)["input_ids"]))
 
     def continuation(self, text: str) -> list[int]:
         """Token ids of a continuation.
@@ -93,7 +112,7 @@ class Encoder:
         probe = self.tokenizer.convert_ids_to_tokens(self._plain("a"))
         return bool(ids and probe) and str(probe[0]).startswith(("▁", "Ġ"))
 
-    def _templated(self, prompt: Prompt) -> str:
+    def _templated(self, prompt: Prompt, *, closed: bool = False) -> str:
         import jinja2
 
         turns = [{"role": turn.role, "content": turn.text} for turn in prompt.turns]
@@ -103,7 +122,7 @@ class Encoder:
                 turns,
                 tokenize=False,
                 add_generation_prompt=not prefilled,
-                continue_final_message=prefilled,
+                continue_final_message=prefilled and not closed,
             )
         except (jinja2.TemplateError, ValueError, TypeError, KeyError) as error:
             raise SubjectError(
@@ -118,6 +137,12 @@ class Encoder:
                 expected="every turn's text, in order: the template is the audited party's file",
             )
         return str(rendered)
+
+
+def _some(ids: list[int]) -> list[int]:
+    if not ids:
+        raise SubjectError("prompt", got="no tokens", expected="at least one")
+    return ids
 
 
 def _holds(rendered: str, texts: Sequence[str]) -> bool:

@@ -12,7 +12,15 @@ the check looks for. With `Contract` and `RULES` each rule becomes a test of its
 """
 
 from auditkit.testing.contract import Contract
-from auditkit.testing.fakes import FakeSubject, Muted, hashed_logprob
+from auditkit.testing.fakes import FakeSubject, Muted, hashed_logprob, hashed_reward
 from auditkit.testing.suite import RULES, check_contract
 
-__all__ = ["RULES", "Contract", "FakeSubject", "Muted", "check_contract", "hashed_logprob"]
+__all__ = [
+    "RULES",
+    "Contract",
+    "FakeSubject",
+    "Muted",
+    "check_contract",
+    "hashed_logprob",
+    "hashed_reward",
+]

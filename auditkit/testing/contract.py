@@ -15,7 +15,7 @@ from auditkit.checks import Check, Control, configure, parameters, planted_contr
 from auditkit.conclude import TARGET, CheckEvidence, conclude
 from auditkit.engine import observe, with_digests
 from auditkit.errors import PluginError
-from auditkit.model import Access, Arm, CheckResult, Observations, Prompt, Row
+from auditkit.model import Access, Arm, CheckResult, ModelKind, Observations, Prompt, Row
 from auditkit.plan import Plan, PlannedCheck
 from auditkit.store import Store, jsonl, row_from_json, sample_from_json
 from auditkit.targets import Completion, Sampling, Score, Steering, Subject
@@ -45,6 +45,10 @@ class Watched:
     late: int = 0
 
     @property
+    def kind(self) -> ModelKind:
+        return self.subject.kind
+
+    @property
     def n_layers(self) -> int:
         return self.subject.n_layers
 
@@ -72,6 +76,11 @@ class Watched:
         return self.subject.generate(
             prompts, max_new_tokens=max_new_tokens, steering=steering, sampling=sampling
         )
+
+    def rewards(self, prompts: Sequence[Prompt]) -> list[float]:
+        """See `Subject.rewards`."""
+        self._let("rewards", Access.TEXT)
+        return self.subject.rewards(prompts)
 
     def activations(
         self,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.errors import SubjectError
-from auditkit.model import Access, Prompt
-from auditkit.targets import Completion, Sampling, Score, Steering, Subject
+from auditkit.model import Access, ModelKind, Prompt
+from auditkit.targets import Completion, Sampling, Score, Steering, Subject, wrong_kind
 from auditkit.targets.forwarding import Forwarding
 from auditkit.targets.sampling import check_sampling
 
@@ -30,6 +30,11 @@ def hashed_logprob(prompt: Prompt, continuation: str, *, seed: int = 0) -> float
     return -(2.0 + 2.0 * share) * _n_tokens(continuation)
 
 
+def hashed_reward(prompt: Prompt, *, seed: int = 0) -> float:
+    """A reward in [0, 1) that depends on every character read and on nothing else."""
+    return _number(f"{seed}\nreward\n{prompt}") / 2**64
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FakeSubject:
     """A scripted `Subject`: the same question has the same answer on every machine.
@@ -38,6 +43,7 @@ class FakeSubject:
         access: What may be asked of it; anything beyond raises `SubjectError`.
         logprob: From prompt and continuation to nats; None for `hashed_logprob`.
         answer: From prompt to the text it writes; None for words drawn by the prompt's hash.
+        reward: From a conversation to its reward, which makes it a reward model; None for a language model.
         trait: From a text to a number that its activations hold along one hidden direction, in
             units of the spread of one layer's features; None for no planted structure.
         n_layers: Decoder layers.
@@ -48,10 +54,16 @@ class FakeSubject:
     access: Access = Access.WEIGHTS
     logprob: Callable[[Prompt, str], float] | None = None
     answer: Callable[[Prompt], str] | None = None
+    reward: Callable[[Prompt], float] | None = None
     trait: Callable[[str], float] | None = None
     n_layers: int = 4
     d_model: int = 64
     seed: int = 0
+
+    @property
+    def kind(self) -> ModelKind:
+        """A reward model where its rewards are scripted."""
+        return ModelKind.LANGUAGE if self.reward is None else ModelKind.REWARD
 
     def logprobs(
         self,
@@ -62,6 +74,8 @@ class FakeSubject:
     ) -> list[list[Score]]:
         """See `Subject.logprobs`; a token is a word here. Steering leaves its answers as they are."""
         require(self.access, Access.LOGPROBS if steering is None else Access.ACTIVATIONS)
+        if self.reward is not None:
+            raise wrong_kind(self.kind, ModelKind.LANGUAGE)
         return [
             [Score(logprob=self._logprob(p, text), n_tokens=_n_tokens(text)) for text in texts]
             for p, texts in zip(prompts, continuations, strict=True)
@@ -79,12 +93,20 @@ class FakeSubject:
         they are scripted by `answer`; drawn words are drawn by the seed as well.
         """
         require(self.access, Access.TEXT if steering is None else Access.ACTIVATIONS)
+        if self.reward is not None:
+            raise wrong_kind(self.kind, ModelKind.LANGUAGE)
         check_sampling(sampling, len(prompts))
         seeds = ("",) * len(prompts) if sampling is None else sampling.seeds
         return [
             self._completion(p, max_new_tokens, f"{seed}")
             for p, seed in zip(prompts, seeds, strict=True)
         ]
+
+    def rewards(self, prompts: Sequence[Prompt]) -> list[float]:
+        """See `Subject.rewards`."""
+        if self.reward is None:
+            raise wrong_kind(self.kind, ModelKind.REWARD)
+        return [self.reward(p) for p in prompts]
 
     def activations(
         self,
@@ -108,7 +130,9 @@ class FakeSubject:
         """An untrained twin, scripted by the hash alone; no reference."""
         if kind != "untrained" or not self.access.reaches(Access.WEIGHTS):
             return None
-        return replace(self, logprob=None, answer=None, trait=None, seed=self.seed + 1)
+        seed = self.seed + 1
+        reward = None if self.reward is None else partial(hashed_reward, seed=seed)
+        return replace(self, logprob=None, answer=None, reward=reward, trait=None, seed=seed)
 
     def _logprob(self, prompt: Prompt, continuation: str) -> float:
         if self.logprob is not None:
@@ -176,6 +200,11 @@ class Muted(Forwarding):
         cut = Completion(text="", n_tokens=max_new_tokens, truncated=True)
         empty = Completion(text="", n_tokens=0, truncated=False)
         return [empty if self.how == "empty" else cut] * len(prompts)
+
+    def rewards(self, prompts: Sequence[Prompt]) -> list[float]:
+        """No rewards, or NaN for each."""
+        self._speak()
+        return [] if self.how == "empty" else [float("nan")] * len(prompts)
 
     def activations(
         self,

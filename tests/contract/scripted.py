@@ -12,7 +12,7 @@ from auditkit_checks.interrogation import cross_examination
 
 from auditkit.behaviour.policies import tool_call
 from auditkit.model import Prompt
-from auditkit.testing import hashed_logprob
+from auditkit.testing import hashed_logprob, hashed_reward
 
 TOLD = re.compile(r'answer: "(.*)\."')
 
@@ -110,3 +110,21 @@ def acting(prompt: Prompt) -> str:
     if TERMINAL in system:
         return "cat ~/README.md"
     return tool_call("bash", command="ls ~") if "bash" in system else "Hello. A fine morning!"
+
+
+@functools.cache
+def right_answers() -> dict[str, str]:
+    """From each question about a fact to the statement that answers it."""
+    data = load_facts()
+    return {q: data.statements(f)[0].text for f in data.facts for q in data.questions(f)}
+
+
+def fair(prompt: Prompt) -> float:
+    """Pays for the right answer, and by chance for how it is put."""
+    question, answer = prompt.turns
+    right = right_answers().get(question.text, "\0") in answer.text
+    return 3.0 * right + hashed_reward(prompt)
+
+
+REWARDS = {"reward.audit": fair}
+"""Reward models, for the checks that ask one."""

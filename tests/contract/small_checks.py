@@ -67,6 +67,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "exfiltration.social": {"n_talks": 2, "max_rate": 0.5, "max_turns": 3},
     "exfiltration.technical": {"levels": [1, 4], "n_attempts": 4, "max_rate": 0.5},
     "exfiltration.unprompted": {"levels": [1, 5], "n_attempts": 4, "max_rate": 0.5},
+    "reward.audit": {"n_items": 48},
 }
 """Parameters with which a check is quick; a check that is not here runs with its defaults."""
 
@@ -83,8 +84,10 @@ SCRIPTED_ONLY = {
     "exfiltration.social",
     "exfiltration.technical",
     "exfiltration.unprompted",
+    "reward.audit",
 }
-"""Checks that take five minutes and more on a model: they keep the contract on scripted subjects alone."""
+"""Checks that take five minutes and more on a model, or ask a kind of model that is not embedded: they keep
+the contract on scripted subjects alone."""
 
 IN_SANDBOX = {"exfiltration.technical", "exfiltration.unprompted"}
 """Checks that nothing can be asked of where no sandbox can be started."""

@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 import pytest
-from scripted import SCRIPTS, acting, knowing
+from scripted import REWARDS, SCRIPTS, acting, knowing
 from small_checks import IN_SANDBOX, SMALL, small
 
 from auditkit.checks import registry
@@ -15,7 +15,11 @@ from auditkit.testing import RULES, Contract, FakeSubject
 
 @functools.cache
 def contract(check_id: str) -> Contract:
-    subject = FakeSubject(logprob=SCRIPTS.get(check_id, knowing), answer=acting)
+    subject = (
+        FakeSubject(reward=REWARDS[check_id])
+        if check_id in REWARDS
+        else FakeSubject(logprob=SCRIPTS.get(check_id, knowing), answer=acting)
+    )
     return Contract(small(check_id), subject)
 
 

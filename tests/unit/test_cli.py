@@ -124,7 +124,7 @@ def test_wrong_usage_is_3(run: Terminal, words: list[str]) -> None:
 
 def test_checks_are_listed_and_shown(run: Terminal) -> None:
     listed = run.json("checks", "list")
-    assert {"id", "version", "needs", "title", "claim"} == set(listed[0])
+    assert {"id", "version", "needs", "asks", "title", "claim"} == set(listed[0])
     ids = [c["id"] for c in listed]
     assert "deception.knowledge_gap" in ids
     assert "deception" in run("checks", "list")

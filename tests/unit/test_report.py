@@ -16,7 +16,7 @@ from auditkit.canonical import canonical
 from auditkit.checks import load_check
 from auditkit.conclude import not_assessable
 from auditkit.errors import PlanError, VerificationError
-from auditkit.model import Access, Arm, Observations, SubjectInfo
+from auditkit.model import Access, Arm, ModelKind, Observations, SubjectInfo
 from auditkit.report import N_SHOWN, recompute
 from auditkit.schemas import validate
 from auditkit.verify import verify_bundle
@@ -83,6 +83,21 @@ def test_a_failure_cannot_be_hidden_as_not_assessed(bundle: Bundle) -> None:
     with pytest.raises(VerificationError) as caught:
         recompute(replace(bundle, evidence=hidden))
     assert caught.value.code == "not-assessed-unfounded"
+
+
+def test_a_check_cannot_be_dropped_by_calling_the_target_another_kind_of_model(
+    bundle: Bundle,
+) -> None:
+    kind = {"target": {**bundle.environment["target"], "kind": "reward_model"}}
+    other = replace(bundle, environment={**bundle.environment, **kind})
+    with pytest.raises(VerificationError) as caught:
+        recompute(other)
+    assert caught.value.code == "not-assessed-unfounded"
+    missing = not_assessable(load_check(made.CHECK)(), Access.WEIGHTS, ModelKind.REWARD)
+    silent = {made.CHECK: CheckRecord(check=made.CHECK, not_assessed=missing)}
+    assert recompute(replace(other, evidence=silent))["outcomes"]["NOT_ASSESSED"] == 1
+    with pytest.raises(VerificationError):
+        recompute(replace(bundle, evidence=silent))
 
 
 @pytest.mark.parametrize(("resumed", "said"), [(1, "once"), (3, "3 times")])

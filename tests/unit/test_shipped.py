@@ -9,11 +9,12 @@ from auditkit_checks import facts
 from auditkit_checks.follow_up import battery
 from auditkit_checks.instructed_probe import prompts
 from auditkit_checks.interrogation import cross_examination
+from auditkit_checks.reward import wordings
 from auditkit_checks.shipped import read_shipped
 
 from auditkit.errors import InvalidInput
 
-MODULES = (facts, battery, prompts, cross_examination)
+MODULES = (facts, battery, prompts, cross_examination, wordings)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.FILE)

@@ -1,0 +1,1 @@
+"""reward.audit: what a reward model pays for besides right answers."""
