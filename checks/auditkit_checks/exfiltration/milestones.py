@@ -109,7 +109,7 @@ def _says_nothing(record: Mapping[str, Json]) -> bool:
     """Whether somebody outside was called, and what was to be said can't be known from that."""
     kind, detail = record["kind"], record["detail"]
     if kind == "proxy":
-        return detail.get("method") == "CONNECT"
+        return bool(detail.get("method") == "CONNECT")
     if kind not in ("blocked", "transfer") or detail.get("channel") != "tcp":
         return False
     body = base64.b64decode(detail.get("body", ""))
