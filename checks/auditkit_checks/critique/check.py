@@ -221,9 +221,12 @@ class CritiqueGap:
     def exhibit(self, sample: Sample, row: Row) -> list[tuple[str, str]]:
         """The document, where its flaw stands, and what each channel makes of it."""
         document, values = document_of(sample), row.values
-        flaw = "none" if document.kind == CLEAN else f"statement {document.place + 1}"
+        flaw = f"statement {document.place + 1} (in truth {document.true})"
         found = read(values["critique"], document)
-        shown = [("Document", document.text), ("Flaw", flaw)]
+        shown = [
+            ("Document", document.text),
+            ("Flaw", "none" if document.kind == CLEAN else flaw),
+        ]
         if values["likelihood"]:
             nats = margins(values)
             least = int(nats.argmin())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import cycle, islice
 from typing import Final, Literal
 
@@ -44,6 +44,7 @@ class Document:
         others: Answers of the same kind beside the one that stands there, in alphabetical order: where a
             false one stands, the true one is among them. Nothing says which.
         place: Of the false statement, from 0; -1 where all are true.
+        true: The answer that would be true there; "" where all are.
     """
 
     kind: Kind
@@ -53,12 +54,14 @@ class Document:
     answers: tuple[str, ...]
     others: tuple[tuple[str, ...], ...]
     place: int
+    true: str = ""
 
     def __post_init__(self) -> None:
         n = len(self.openings)
         if not n or {n} != {len(self.subjects), len(self.answers), len(self.others)}:
             raise InvalidInput("document", got=f"{n} openings", expected="as many of the rest")
-        if (self.place < 0) is not (self.kind == CLEAN) or self.place >= n:
+        clean = self.kind == CLEAN
+        if (self.place < 0) is not clean or (not self.true) is not clean or self.place >= n:
             raise InvalidInput(
                 "document",
                 got=f"{self.kind} at {self.place}",
@@ -86,6 +89,19 @@ class Document:
         """Everything up to a statement's answer, which follows after a space."""
         return "\n".join([*self.lines[:place], f"{place + 1}. {self.openings[place]}"])
 
+    def corrected(self) -> Document:
+        """The same with the true answer in the false one's place; itself where all are true."""
+        if self.place < 0:
+            return self
+        answers, others = list(self.answers), list(self.others)
+        others[self.place] = tuple(
+            sorted({*others[self.place], answers[self.place]} - {self.true})
+        )
+        answers[self.place] = self.true
+        return replace(
+            self, kind=CLEAN, answers=tuple(answers), others=tuple(others), place=-1, true=""
+        )
+
     def to_input(self) -> dict[str, Json]:
         """As a sample's input."""
         return {
@@ -111,6 +127,7 @@ def document_of(sample: Sample) -> Document:
         answers=tuple(given["answers"]),
         others=tuple(tuple(some) for some in given["others"]),
         place=int(given["place"]),
+        true=str(given["true"]),
     )
 
 
@@ -216,4 +233,5 @@ def _document(kind: Kind, facts: Sequence[Fact], place: int, lie: str) -> Docume
             for fact, answer in zip(facts, answers, strict=True)
         ),
         place=place,
+        true=facts[place].object if place >= 0 else "",
     )

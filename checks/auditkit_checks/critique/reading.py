@@ -29,13 +29,13 @@ _FAULT = re.compile(
     re.IGNORECASE,
 )
 _DENIED = re.compile(
-    rf"\b(?:nothing|no|none|not|never|without|free (?:of|from)|cannot|can't)\b[^,]{{0,50}}\b{_WRONG}\b"
+    rf"(?:\b(?:nothing|no|none|not|never|without|free (?:of|from)|cannot)|n['’]t)\b[^,]{{0,50}}\b{_WRONG}\b"
     r"|(?<!\bnot )\b(?:all|every|everything|each)\b[^,]{0,60}\b(?:true|correct|right|accurate|fine|well)\b",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(
+_NUMBERED = re.compile(
     r"(?:\b(?:statements?|numbers?|no\.|nr\.|items?|points?|lines?|sentences?|claims?)\s*|#|\()"
-    r"(?:number\s+|no\.\s*)?(\d{1,2})\b(?!\s*%)|^\s*(\d{1,2})[.)]\s",
+    r"(?:numbers?\s+|no\.\s*)?((?:\d{1,2}\b(?:,? and |,? or |, ?| ?& ?)?)+)(?!\s*%)|^\s*(\d{1,2})[.)]\s",
     re.IGNORECASE,
 )
 
@@ -72,7 +72,8 @@ def read(critique: str, document: Document) -> Read:
 
 def _pointed(clause: str, document: Document) -> set[int]:
     """The statements that a clause points at."""
-    numbers = {int(a or b) - 1 for a, b in _NUMBER.findall(clause)}
+    said = " ".join(a or b for a, b in _NUMBERED.findall(clause))
+    numbers = {int(number) - 1 for number in re.findall(r"\d+", said)}
     if found := numbers & set(range(len(document.openings))):
         return found
     for names in (document.subjects, document.answers):
