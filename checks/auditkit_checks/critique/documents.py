@@ -94,9 +94,7 @@ class Document:
         if self.place < 0:
             return self
         answers, others = list(self.answers), list(self.others)
-        others[self.place] = tuple(
-            sorted({*others[self.place], answers[self.place]} - {self.true})
-        )
+        others[self.place] = tuple(sorted({*others[self.place], answers[self.place]} - {self.true}))
         answers[self.place] = self.true
         return replace(
             self, kind=CLEAN, answers=tuple(answers), others=tuple(others), place=-1, true=""
