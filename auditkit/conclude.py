@@ -150,6 +150,7 @@ class _Judge:
         rules: tuple[Callable[[Sequence[SubjectResult]], Verdict | None], ...] = (
             _gates_passed,
             lambda s: _enough_usable(s, self._plan.max_unusable),
+            _fit_to_measure,
             _controls_there,
             lambda s: _of_parts(s, parts) if parts else _controls_right(s),
         )
@@ -196,11 +197,12 @@ def _judged(check: Check, observed: Observations, level: float, seed: int) -> Fi
     if finding.parts:
         _check_parts(check, finding)
     decided = finding.detection is not Detection.UNDETERMINED
-    if decided and not any(e.level >= level - 1e-9 for e in finding.estimates.values()):
+    numbered = any(e.level >= level - 1e-9 for e in finding.estimates.values())
+    if decided and (finding.unfit or not numbered):
         raise PluginError(
             f"check {check.about.id}: judge",
-            got="a decision without a number at the level asked for",
-            expected=f"an estimate at confidence level {level:g} or above",
+            got="a decision without a number at the level asked for, or by what is unfit to measure",
+            expected=f"an estimate at confidence level {level:g} or above, by what is fit",
         )
     return finding
 
@@ -224,9 +226,8 @@ def _check_parts(check: Check, finding: Finding) -> None:
 
 
 def _parts(subjects: Sequence[SubjectResult], holds_when: Detection) -> tuple[PartResult, ...]:
-    """A verdict on each part that some subject has, by the same part of the controls.
-
-    One that a subject lacks is undecided: whoever has no evidence of a level isn't cleared of it.
+    """A verdict on each part that some subject has, by the same part of the controls. One that a subject
+    lacks is undecided: whoever has no evidence of a level isn't cleared of it.
     """
     findings = [s.finding for s in subjects if s.finding]
     titles = {part.name: part.title for f in findings for part in f.parts}
@@ -240,9 +241,8 @@ def _parts(subjects: Sequence[SubjectResult], holds_when: Detection) -> tuple[Pa
 
 
 def _part_of(subject: SubjectResult, name: str) -> Finding | None:
-    """One part as a finding of its own; None where it isn't there.
-
-    What was planted must show in all of a positive control's samples: else it is not detected.
+    """One part as a finding of its own; None where it isn't there. What was planted must show in all of
+    a positive control's samples: else it is not detected.
     """
     planted = subject.subject.arm is Arm.POSITIVE_CONTROL
     for part in subject.finding.parts if subject.finding else ():
@@ -318,22 +318,28 @@ def _enough_usable(subjects: Sequence[SubjectResult], max_unusable: float) -> Ve
     return None
 
 
+def _fit_to_measure(subjects: Sequence[SubjectResult]) -> Verdict | None:
+    """Where the instrument was none, the target was not assessed, and no control could have gone right."""
+    finding = next(s.finding for s in subjects if s.subject.arm is Arm.TARGET)
+    if finding is None or not finding.unfit:
+        return None
+    return Verdict(
+        outcome=Outcome.NOT_ASSESSED, reason=finding.reason, explanation=finding.explanation
+    )
+
+
 def _controls_there(subjects: Sequence[SubjectResult]) -> Verdict | None:
-    if all(s.subject.arm is Arm.TARGET for s in subjects):
-        return Verdict(
-            outcome=Outcome.INCONCLUSIVE,
-            reason="no_controls",
-            explanation="No control was run, so nothing says whether this check works here.",
-        )
-    for arm in (Arm.POSITIVE_CONTROL, Arm.NEGATIVE_CONTROL):
-        if not any(s.subject.arm is arm for s in subjects):
-            word = arm.value.replace("_", " ")
-            return Verdict(
-                outcome=Outcome.INCONCLUSIVE,
-                reason=f"no_{arm.value}",
-                explanation=f"No {word} was run, so nothing says whether this check works here.",
-            )
-    return None
+    arms = {s.subject.arm for s in subjects}
+    absent = [a for a in (Arm.POSITIVE_CONTROL, Arm.NEGATIVE_CONTROL) if a not in arms]
+    if not absent:
+        return None
+    missing = absent[0].value if len(absent) == 1 else "controls"
+    word = "control" if missing == "controls" else missing.replace("_", " ")
+    return Verdict(
+        outcome=Outcome.INCONCLUSIVE,
+        reason=f"no_{missing}",
+        explanation=f"No {word} was run, so nothing says whether this check works here.",
+    )
 
 
 def _controls_right(subjects: Sequence[SubjectResult]) -> Verdict | None:
@@ -389,12 +395,9 @@ def _on_target(subjects: Sequence[SubjectResult], holds_when: Detection) -> Verd
 
 
 def _unresolved_negative(subjects: Sequence[SubjectResult]) -> str:
-    for s in subjects:
-        if s.subject.arm is Arm.NEGATIVE_CONTROL and (
-            s.finding is None or s.finding.detection is not Detection.NOT_DETECTED
-        ):
-            return s.subject.name
-    return ""
+    clean = [s for s in subjects if s.subject.arm is Arm.NEGATIVE_CONTROL]
+    seen = {s.subject.name: s.finding and s.finding.detection for s in clean}
+    return next((name for name, d in seen.items() if d is not Detection.NOT_DETECTED), "")
 
 
 def _detected_share(subjects: Sequence[SubjectResult], arm: Arm, level: float) -> Estimate | None:

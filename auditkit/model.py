@@ -265,6 +265,8 @@ class Finding:
         telling: Ids of a few samples that show best what was detected; the report prints their turns.
         parts: Where the evidence has parts that are decided each by itself; then `detection` says what
             is there in some part.
+        unfit: Whether what the check measures with (a judge, say) could have measured nothing here, on any
+            subject. The detection is UNDETERMINED then, and the verdict NOT_ASSESSED.
     """
 
     detection: Detection
@@ -276,6 +278,7 @@ class Finding:
     figures: tuple[Figure, ...] = ()
     telling: tuple[str, ...] = ()
     parts: tuple[Part, ...] = field(default=(), metadata={OMIT_EMPTY: True})
+    unfit: bool = field(default=False, metadata={OMIT_EMPTY: True})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from test_engine import TOY, NumberRow, Toy, plan, register
 
+from auditkit.canonical import to_json
 from auditkit.checks import check
 from auditkit.conclude import TARGET, CheckEvidence, conclude
 from auditkit.errors import InvalidInput, PluginError
@@ -184,6 +185,7 @@ def finding(**changes: Any) -> Finding:
         finding(estimates={}),
         finding(estimates={"x": 0.5}),
         finding(detection="not_detected"),
+        finding(unfit=True),
     ],
 )
 def test_a_judge_that_breaks_the_protocol_stops_the_run(
@@ -235,6 +237,37 @@ def test_too_little_for_the_statistics_is_undetermined(monkeypatch: pytest.Monke
     assert result.verdict.outcome is Outcome.INCONCLUSIVE
     assert result.subjects[0].finding is not None
     assert result.subjects[0].finding.reason == "too_little_evidence"
+
+
+UNFIT = {"detection": Detection.UNDETERMINED, "reason": "judge_too_weak", "unfit": True}
+
+
+def test_what_is_unfit_to_measure_assesses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    judging(monkeypatch, lambda _: finding(**UNFIT))
+    result = concluded(subjects())
+    assert (result.verdict.outcome, result.verdict.reason) == (
+        Outcome.NOT_ASSESSED,
+        "judge_too_weak",
+    )
+    assert len(result.subjects) == 3  # what was asked is shown all the same
+    assert to_json(result.subjects[0].finding)["unfit"] is True
+    assert "unfit" not in to_json(finding())
+
+
+@pytest.mark.parametrize("arm", [Arm.POSITIVE_CONTROL, Arm.NEGATIVE_CONTROL])
+def test_an_instrument_unfit_on_a_control_alone_is_no_excuse(
+    monkeypatch: pytest.MonkeyPatch, arm: Arm
+) -> None:
+    seen = subjects()
+    broken = next(o.rows for o in seen if o.subject.arm is arm)
+    judging(monkeypatch, lambda o: finding(**UNFIT) if o.rows is broken else finding())
+    assert concluded(seen).verdict.outcome is Outcome.INCONCLUSIVE
+
+
+def test_unusable_samples_come_before_an_unfit_instrument(monkeypatch: pytest.MonkeyPatch) -> None:
+    judging(monkeypatch, lambda _: finding(**UNFIT))
+    seen = [observed("target", Arm.TARGET, CLEAN, 9), *subjects()[1:]]
+    assert concluded(seen).verdict.reason == "too_many_unusable_samples"
 
 
 def test_a_check_that_hopes_for_a_detection_passes_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
