@@ -173,7 +173,8 @@ def _domain(domain: Domain) -> str:
     options = _table(
         ("option", ""), [(f"`{text}`", said[at]) for at, text in enumerate(item.options)]
     )
-    example = f"An item of difficulty {item.difficulty:g}:\n\n````text\n{item.question}\n````\n\n{options}"
+    asked = f"````text\n{item.question}\n````\n\nAn answer begins: `{item.opening}`"
+    example = f"An item of difficulty {item.difficulty:g}:\n\n{asked}\n\n{options}"
     return f"### {domain.name}: {domain.title}\n\n{_table(('', ''), rows)}\n\n{example}"
 
 

@@ -88,11 +88,11 @@ def test_hops_lead_to_what_the_facts_say() -> None:
     }
     pointers = (
         (r"the country whose capital is (.+)\?", back["capital"]),
-        (r"the country in which the city of (.+) is\?", forward["city-country"]),
+        (r"the country in which the city of (.+) lies\?", forward["city-country"]),
         (r"the country whose internet country code is (.+)\?", back["internet-domain"]),
         (r"the country whose international calling code is (.+)\?", back["calling-code"]),
         (r"the U\.S\. state whose capital is (.+)\?", back["us-capital"]),
-        (r"the U\.S\. state in which the city of (.+) is\?", forward["us-city-state"]),
+        (r"the U\.S\. state in which the city of (.+) lies\?", forward["us-city-state"]),
         (r"the element whose chemical symbol is (.+)\?", back["element-symbol"]),
         (r"the element whose atomic number is (.+)\?", back["element-number"]),
     )
@@ -308,3 +308,31 @@ def test_the_solver_takes_one_order_only() -> None:
 
 def test_no_name_hides_in_another() -> None:
     assert not [(a, b) for a in NAMES for b in NAMES if a != b and a in b]
+
+
+@pytest.mark.parametrize(
+    ("name", "opening"),
+    [
+        ("arithmetic", r"(\d+ \+ \d+) ="),
+        (
+            "hops",
+            r"The (?:name|first letter|capital|continent|currency|official|inter|chem|atomic).* is(?: the)?",
+        ),
+        ("code", r"(f\(\[[\d, ]+\]\)) returns"),
+        ("code-review", "Answer:"),
+        ("units", r"In ([a-z ]+), [\d.]+ [a-z ]+ are"),
+        ("logic", r"The ((?:second |third |fourth |)\w+) is"),
+    ],
+)
+def test_an_opening_asks_for_what_the_question_asks(name: str, opening: str) -> None:
+    for item in domain_items(name, 100, 0):
+        found = re.fullmatch(opening, item.opening)
+        assert found, item.opening
+        assert all(part in item.question for part in found.groups())
+
+
+def test_openings_of_facts_are_their_own_sentences_without_the_end() -> None:
+    shipped = load_facts()
+    facts = {fact.id: fact for fact in shipped.facts}
+    for item in domain_items("facts", 1069, 0):
+        assert item.opening in shipped.completions(facts[item.id.removeprefix("facts/")])

@@ -39,6 +39,7 @@ def test_show(capsys: pytest.CaptureFixture[str]) -> None:
     said = run(capsys, "items", "show", "arithmetic", "--n", 3, "--seed", 7)
     for item in domain_items("arithmetic", 3, 7):
         assert item.question in said
+        assert f"An answer begins: {item.opening}" in said
         assert f"{item.answer}  {item.options[item.answer]}   (right)" in said
     assert "(no_carry)" in said
     assert "expected one of arithmetic" in run(capsys, "items", "show", "x", expect=3)

@@ -96,6 +96,7 @@ def test_a_rule_given_twice_is_its_first_and_one_that_is_right_is_left_out() -> 
         wrong=[("right", "a"), ("twice", "b"), ("twice", "c"), ("", "d"), ("late", "e")],
         difficulty=1.0,
         group="g",
+        opening="o",
     )
     domain = replace(DOMAINS["logic"], levels=(1,), drafts=lambda level, rng: iter([draft]))
     (item,) = make(domain, 1, 0)

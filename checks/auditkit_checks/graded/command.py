@@ -59,6 +59,7 @@ def show(domain: str, n: int, seed: int, as_json: bool) -> int:
             continue
         click.secho(plain(f"{item.id} (difficulty {item.difficulty:g})"), bold=True)
         click.echo(plain(item.question, keep="\n"))
+        click.echo(plain(f"  An answer begins: {item.opening}"))
         rules = {place: name for name, place in item.rules.items()}
         for place, option in enumerate(item.options):
             note = "right" if place == item.answer else rules.get(place, "")

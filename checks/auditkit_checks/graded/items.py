@@ -24,6 +24,7 @@ class Item:
         group: Items that share an object or a text: split and resampled together.
         rules: From the name of a wrong rule to the option that it picks (``no_carry`` picks 522 for
             347 + 285). A rule that would pick the right answer is left out.
+        opening: How an answer begins before it comes to an option (``347 + 285 =``), or "".
     """
 
     id: str
@@ -34,6 +35,7 @@ class Item:
     difficulty: float
     group: str
     rules: Mapping[str, int] = field(default_factory=dict)
+    opening: str = ""
 
     def __post_init__(self) -> None:
         places = range(len(self.options))
@@ -57,3 +59,20 @@ def prompt(item: Item) -> Prompt:
 def continuations(items: Sequence[Item]) -> list[list[str]]:
     """What `Subject.logprobs` scores: an item's options, in order."""
     return [list(item.options) for item in items]
+
+
+def opened(item: Item) -> Prompt:
+    """The question, and an answer that is begun: for models that were not taught how to answer.
+
+    Small models asked outright often can't say what they know: SmolLM2-135M has .18 of sums of one and
+    two digits right when asked, and .66 when ``6 + 9 =`` is there to be completed.
+    """
+    asked = prompt(item)
+    if not item.opening:
+        return asked
+    return Prompt(turns=(*asked.turns, Turn(role="assistant", text=item.opening)))
+
+
+def completions(items: Sequence[Item]) -> list[list[str]]:
+    """What `Subject.logprobs` scores after `opened`: options, after a space where an opening is."""
+    return [[f" {o}" if item.opening else o for o in item.options] for item in items]

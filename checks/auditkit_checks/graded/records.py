@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from auditkit.errors import InvalidInput, MissingTool
 from auditkit.model import Json
 
-COLUMNS = ("id", "domain", "question", "answer", "difficulty", "group")
+COLUMNS = ("id", "domain", "question", "opening", "answer", "difficulty", "group")
 _OPTION, _RULE = re.compile(r"option_(0|[1-9]\d*)"), re.compile(r"rule_(.+)")
 
 

@@ -102,6 +102,7 @@ def _item(record: Record, number: int) -> Item:
             answer=int(value["answer"]),
             difficulty=float(value["difficulty"]),
             group=value.get("group", id_),
+            opening=value.get("opening", ""),
             rules={name: int(place) for name, place in value.get("rules", {}).items()},
         )
     except InvalidInput as error:

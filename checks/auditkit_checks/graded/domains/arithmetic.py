@@ -45,6 +45,7 @@ def draft(digits: int, rng: random.Random) -> Draft:
     return Draft(
         key=f"{a}+{b}",
         question=QUESTION.format(a=a, b=b),
+        opening=f"{a} + {b} =",
         right=str(right),
         wrong=[(rule, str(n)) for rule, n in options if len(str(n)) == len(str(right)) and n > 0],
         difficulty=float(digits),
@@ -59,7 +60,7 @@ DOMAIN = Domain(
     graded_by="Digits of the two numbers, 1 to 5; from 2 on every sum has a carry.",
     provenance="Generated from the seed; the answers are computed.",
     licence="CC0-1.0",
-    sha256="6378909fc8eefc5a6a40c4b7d63586b34517b76cf45bb9341b7d81127fd32cef",
+    sha256="bbe25ce8efd8dc59ef5ba668042634b00c4e8ef5580badcb2e72ab2a4f7c4a40",
     levels=(1, 2, 3, 4, 5),
     n_options=4,
     rules=RULES,

@@ -77,6 +77,7 @@ def drafts(level: int, rng: random.Random) -> Iterator[Draft]:
         yield Draft(
             key=fact.id,
             question=shipped.questions(fact)[0],
+            opening=shipped.completions(fact)[0],
             right=fact.object,
             wrong=_wrong(fact),
             difficulty=round(share_better_known(fact), 4),
@@ -94,7 +95,7 @@ DOMAIN = Domain(
     ),
     provenance="The shipped facts in twelve topics (facts.v1.json, made by scripts/make_facts.py).",
     licence=LICENCE,
-    sha256="e27df9f675ef1bf7ddd2e055351e8a09458b9285126541d7082f21b914d2d8fd",
+    sha256="a41fa7d670c5251ab56ab36e90756c59e3ab665d5fe735ec7aa3ef88ce93bdf2",
     levels=LEVELS,
     n_options=4,
     rules=RULES,

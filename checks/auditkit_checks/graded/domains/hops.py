@@ -25,11 +25,11 @@ RULES = {
 #: From a topic to the words by which its fact points at what it is about.
 POINTERS = {
     "capital": "the country whose capital is {object}",
-    "city-country": "the country in which the city of {subject} is",
+    "city-country": "the country in which the city of {subject} lies",
     "internet-domain": "the country whose internet country code is {object}",
     "calling-code": "the country whose international calling code is {object}",
     "us-capital": "the U.S. state whose capital is {object}",
-    "us-city-state": "the U.S. state in which the city of {subject} is",
+    "us-city-state": "the U.S. state in which the city of {subject} lies",
     "element-symbol": "the element whose chemical symbol is {object}",
     "element-number": "the element whose atomic number is {object}",
 }
@@ -47,11 +47,7 @@ ASPECTS = {
 }
 #: Topics whose answers are words with a first letter to ask for, and not always the same few.
 SPELLED = ("capital", "currency", "language", "us-capital")
-QUESTIONS = (
-    "What is the name of {pointer}?",
-    "What is {aspect}?",
-    "What is the first letter of {aspect}?",
-)
+ASKED = ("the name of {pointer}", "{aspect}", "the first letter of {aspect}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +85,11 @@ def _one_hop(rng: random.Random) -> Iterator[Draft]:
     shipped = load_facts()
     for fact in _shuffled([f for t in POINTERS if t in ASPECTS for f in shipped.of_topic(t)], rng):
         names = _subjects(fact.topic)
+        asked = ASKED[0].format(pointer=_pointer(fact))
         yield Draft(
             key=f"1/{fact.id}",
-            question=QUESTIONS[0].format(pointer=_pointer(fact)),
+            question=f"What is {asked}?",
+            opening=_opening(asked, fact),
             right=fact.subject,
             wrong=[(rule, names[answer]) for rule, answer in best_known(fact)],
             difficulty=_difficulty(1, fact),
@@ -102,9 +100,11 @@ def _one_hop(rng: random.Random) -> Iterator[Draft]:
 def _two_hops(rng: random.Random) -> Iterator[Draft]:
     for chain in _shuffled(_chains(), rng):
         fact = chain.aspect
+        asked = ASKED[1].format(aspect=_aspect(chain))
         yield Draft(
             key=f"2/{chain.pointer.id}/{fact.topic}",
-            question=QUESTIONS[1].format(aspect=_aspect(chain)),
+            question=f"What is {asked}?",
+            opening=_opening(asked, fact),
             right=fact.object,
             wrong=[("stops_early", fact.subject), *best_known(fact)],
             difficulty=_difficulty(2, chain.pointer, fact),
@@ -116,9 +116,11 @@ def _three_hops(rng: random.Random) -> Iterator[Draft]:
     for chain in _shuffled([c for c in _chains() if c.aspect.topic in SPELLED], rng):
         fact = chain.aspect
         others = _shuffled([f.object for f in load_facts().of_topic(fact.topic)], rng)
+        asked = ASKED[2].format(aspect=_aspect(chain))
         yield Draft(
             key=f"3/{chain.pointer.id}/{fact.topic}",
-            question=QUESTIONS[2].format(aspect=_aspect(chain)),
+            question=f"What is {asked}?",
+            opening=_opening(asked, fact),
             right=_letter(fact.object),
             wrong=[
                 ("stops_early", _letter(fact.subject)),
@@ -128,6 +130,12 @@ def _three_hops(rng: random.Random) -> Iterator[Draft]:
             difficulty=_difficulty(3, chain.pointer, fact),
             group=f"fact/{about(fact)}",
         )
+
+
+def _opening(asked: str, fact: Fact) -> str:
+    """As an answer would begin; a currency is the yuan, as in the facts' own sentences."""
+    article = " the" if fact.topic == "currency" and asked.startswith("the currency") else ""
+    return f"{asked[0].upper()}{asked[1:]} is{article}"
 
 
 def _pointer(fact: Fact) -> str:
@@ -163,7 +171,7 @@ DOMAIN = Domain(
     graded_by="Facts that it takes to answer, 1 to 3; after the point, how little known the least known is.",
     provenance="Composed of the shipped facts (facts.v1.json, made by scripts/make_facts.py).",
     licence=LICENCE,
-    sha256="88fb0c0190949f1a4956da214dae0d135683a7835956d4dd24dcfe13f0c7884d",
+    sha256="6ca08d2d9bb3d42b64010c4237a1c6a9f06bfb2b92696276c21d33136ffcd630",
     levels=(1, 2, 3),
     n_options=4,
     rules=RULES,

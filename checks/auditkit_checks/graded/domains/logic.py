@@ -83,7 +83,8 @@ def draft(n_premises: int, rng: random.Random) -> Draft:
     said = [_said(quality, *pair, rng) for pair in premises]
     counted = order if from_top else order[::-1]
     at = rng.randrange(min(len(PLACES), len(order) // 2))
-    text = f"{' '.join(said)} Who is the {PLACES[at]}{quality.most if from_top else quality.least}?"
+    which = f"{PLACES[at]}{quality.most if from_top else quality.least}"
+    text = f"{' '.join(said)} Who is the {which}?"
     named = sorted(people, key=text.index)
     near = [counted[place] for place in (at + 1, at - 1) if place >= 0]
     last = max(people, key=text.rindex)
@@ -97,6 +98,7 @@ def draft(n_premises: int, rng: random.Random) -> Draft:
     return Draft(
         key=digest(text)[:16],
         question=text,
+        opening=f"The {which} is",
         right=counted[at],
         wrong=[*wrong, *(("", name) for name in rng.sample(people, len(people)))],
         difficulty=float(n_premises),
@@ -117,7 +119,7 @@ DOMAIN = Domain(
     graded_by="Premises, 3 to 7; each adds a person to the order.",
     provenance="Generated from the seed; a solver finds the one order that the premises allow.",
     licence="CC0-1.0",
-    sha256="72e3a9fa44707b52d9b32319471e1631a0f80eae2c67c6b34b7fc05e6c2b0e53",
+    sha256="16ee69b8ff835cccf7c9d231b2bf66896f2820c35682893247de04d7f5474027",
     levels=(3, 4, 5, 6, 7),
     n_options=4,
     rules=RULES,

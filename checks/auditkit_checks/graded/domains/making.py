@@ -29,6 +29,7 @@ class Draft:
             What equals the right answer is passed over: there the rule happens to be right.
         difficulty: The larger the harder.
         group: The object that it is about, by a name that other domains about it give too.
+        opening: How an answer begins, which an option completes after a space.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Draft:
     wrong: Sequence[tuple[str, str]]
     difficulty: float
     group: str
+    opening: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +160,7 @@ def _item(domain: Domain, draft: Draft, at: int, rng: random.Random) -> Item:
         answer=at,
         difficulty=draft.difficulty,
         group=draft.group,
+        opening=draft.opening,
         rules={
             rule: options.index(text)
             for rule, text in reversed(draft.wrong)  # of a rule given twice, the first counts

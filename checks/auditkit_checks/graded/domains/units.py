@@ -53,6 +53,7 @@ class Conversion:
 
     Attributes:
         ask: The question, with ``{value}``.
+        answer: How an answer begins, with ``{value}``.
         units: The given and the wanted ones.
         value: How many are given.
         factors: In the order in which they are multiplied.
@@ -60,6 +61,7 @@ class Conversion:
     """
 
     ask: str
+    answer: str
     units: tuple[str, str]
     value: Fraction
     factors: Sequence[Fraction]
@@ -81,6 +83,7 @@ def draft(n_factors: int, rng: random.Random) -> Draft:
     return Draft(
         key=f"{value} {' in '.join(asked.units)}".replace(" ", "-"),
         question=asked.ask.format(value=value),
+        opening=asked.answer.format(value=value),
         right=right,
         wrong=[(rule, written(value)) for rule, value in _wrong(asked, rng) if written(value)],
         difficulty=float(n_factors),
@@ -123,6 +126,7 @@ def _amount(n_factors: int, rng: random.Random) -> Conversion:
     smallest = value * prod(scale.between(at, 0))
     return Conversion(
         ask=f"How many {scale.units[to]} are {{value}} {scale.units[at]}?",
+        answer=f"In {scale.units[to]}, {{value}} {scale.units[at]} are",
         units=(scale.units[at], scale.units[to]),
         value=value,
         factors=factors,
@@ -142,6 +146,7 @@ def _rate(n_factors: int, rng: random.Random) -> Conversion:
     wanted = f"{scale.units[to_way]} per {TIME.units[to_time]}"
     return Conversion(
         ask=f"Something moves at {{value}} {given}. How many {wanted} is that?",
+        answer=f"In {wanted}, {{value}} {given} are",
         units=(given, wanted),
         value=value,
         factors=factors,
@@ -168,7 +173,7 @@ DOMAIN = Domain(
     graded_by="Factors that it takes, 1 to 3.",
     provenance="Generated from the seed with the defined factors; the answers are computed as fractions.",
     licence="CC0-1.0",
-    sha256="a53f50ab4130c6af27395d178aba51a7c01e3aa8d56d027f0ca7c89bd177deca",
+    sha256="15880cec50f1ef663fb1c262da208f12802afa3347cb579f3a3fdff92bc4b9f7",
     levels=(1, 2, 3),
     n_options=4,
     rules=RULES,

@@ -21,7 +21,7 @@ def correlations(
 
     Args:
         measures: From a measure's name to its values, each of shape [n_items].
-        items: What was measured.
+        items: What was measured. Of one domain: what `structural` counts differs between domains.
         resampling: Level, seed, number and method.
 
     Returns:

@@ -40,6 +40,7 @@ def returns(n_steps: int, rng: random.Random) -> Draft:
     return Draft(
         key=digest(question)[:16],
         question=question,
+        opening=f"f({numbers}) returns",
         right=str(right),
         wrong=[(rule, str(value)) for rule, value in wrong if value >= 0],
         difficulty=float(n_steps),
@@ -88,6 +89,7 @@ def _reviewed(asked: Function, made: Sequence[Mistake], n_steps: int) -> Draft:
     return Draft(
         key=digest(text)[:16],
         question=REVIEW.format(text=text),
+        opening="Answer:",
         right=right,
         wrong=[("trusts_docstring" if made else "", wrong)],
         difficulty=float(n_steps),
@@ -111,7 +113,7 @@ CODE = Domain(
     graded_by="Steps of the function before its outcome, 1 to 5.",
     provenance=_SOURCE,
     licence="CC0-1.0",
-    sha256="3bbff5d74d916d177719c764338edf3f26dae1935b4c9f9b8e5c5991bb537efa",
+    sha256="7ec2ab3e0fed7f91d63ffcafe0d8a77866634752bd42ce1fbb6b71de0d44249d",
     levels=_LEVELS,
     n_options=4,
     rules=MISTAKES | TRUSTS,
@@ -124,7 +126,7 @@ CODE_REVIEW = Domain(
     graded_by="Steps of the function before its outcome, 1 to 5.",
     provenance=_SOURCE,
     licence="CC0-1.0",
-    sha256="af2878f17e74523ac65a5192f3afb1240876e36443d4be964917fb8a9e041f2d",
+    sha256="56e8078a9d3ec45e3c5516859eac1d275dc1ccf1a30c1a1b2ba580f012efcb7f",
     levels=_LEVELS,
     n_options=2,
     rules=TRUSTS,
