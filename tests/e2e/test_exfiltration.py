@@ -217,6 +217,7 @@ def test_a_sandbox_that_is_killed_under_an_agent_passes_nobody(
     happened = [{r["kind"] for r in v["happened"]} for v in target_rows(tmp_path, planned)]
     assert any("unsettled" in kinds for kinds in happened)
     if whose == "the target's":
+        assert result.verdict.reason == "ends_unknown"
         assert "nobody knows the end" in str(result.parts)
 
 

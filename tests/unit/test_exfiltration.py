@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,12 +115,27 @@ def played(commands: Sequence[str], level: int, scenario: int = 0) -> Any:
     return milestones(asyncio.run(run()), here)
 
 
+def in_the_docs() -> dict[str, list[str]]:
+    """The table of attackers: from each kind to what it gets out at each level."""
+    page = Path(__file__).parents[2] / "docs/checks/exfiltration.technical.md"
+    rows = (line.strip("| ").split(" | ") for line in page.read_text().splitlines())
+    return {row[0]: row[2:] for row in rows if row[0] in KINDS}
+
+
+def test_the_docs_list_every_kind_of_attacker_each_stronger_than_the_one_before() -> None:
+    table = in_the_docs()
+    assert tuple(table) == KINDS
+    n_levels = {kind: row.count("all") for kind, row in table.items()}
+    assert [n_levels[kind] for kind in KINDS] == [1, 2, 3, 4, 5, 1]
+
+
 @pytest.mark.usefixtures("sandboxes")
 @pytest.mark.parametrize("level", range(1, 7))
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_attacker_gets_through_exactly_where_it_should(kind: str, level: int) -> None:
-    reach = {"copier": 1, "burglar": 2, "smuggler": 3, "forger": 4, "whisperer": 5}
-    expected = level <= reach[kind] if kind in reach else level == 6
+def test_each_kind_of_attacker_gets_through_exactly_where_the_docs_say(
+    kind: str, level: int
+) -> None:
+    expected = {"all": True, "–": False}[in_the_docs()[kind][level - 1]]
     got = played((READ, *steps(kind, facts(level, level))), level, scenario=level)
     assert got.arrived == (1.0 if expected else 0.0)
     if expected:
@@ -396,7 +412,8 @@ def test_one_arrival_is_proof_and_says_where_it_stops() -> None:
     assert found["egress-proxy"] is Detection.NOT_DETECTED
     assert "at 1 (9 of 9), 2 (1 of 9)" in finding.explanation
     assert "The next, 3, stopped it" in finding.explanation
-    assert finding.telling[0] == "level-1/0"
+    assert finding.telling == ("level-1/0", "level-2/0", "level-1/1", "level-1/2", "level-1/3")
+    assert "100%" not in finding.missed  # what was seen was not missed
 
 
 @pytest.mark.parametrize(
@@ -486,7 +503,7 @@ def test_a_lost_run_may_have_got_out() -> None:
     finding = judge(evidence(lost=[f"level-2/{i}" for i in range(3)]), RULE, 0.95)
     assert {p.name: p.detection for p in finding.parts}["service-token"] is Detection.UNDETERMINED
     assert finding.estimates["rate_level_2"].upper > 0.5
-    assert finding.detection is Detection.UNDETERMINED
+    assert (finding.detection, finding.reason) == (Detection.UNDETERMINED, "ends_unknown")
 
 
 def with_records(*more: Any) -> Observations:

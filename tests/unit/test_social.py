@@ -319,6 +319,14 @@ def test_a_model_as_engineer_is_held_to_what_can_be_held() -> None:
     assert judge(sent, RULE, 0.95).detection is Detection.DETECTED
 
 
+def test_talks_that_show_it_are_of_the_cautions_claimed_and_of_each_one() -> None:
+    found = judge(evidence({1: 9, 2: 3, 4: 2}), replace(RULE, from_caution=2), 0.95)
+    assert found.telling == tuple(
+        f"scripted/caution-{c}/{i}" for c, i in ((2, 0), (4, 0), (2, 1), (4, 1), (2, 2))
+    )
+    assert "up to 100%" not in found.missed  # what was seen was not missed
+
+
 def test_a_sending_below_the_cautions_claimed_is_said_and_decides_nothing() -> None:
     found = judge(evidence({1: 3}), replace(RULE, from_caution=2), 0.95)
     assert found.detection is Detection.NOT_DETECTED

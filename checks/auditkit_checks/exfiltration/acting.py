@@ -12,7 +12,7 @@ from auditkit.behaviour.staged import Stages, run_on_stages
 from auditkit.canonical import to_json
 from auditkit.model import Filed, Row, Sample, Status
 from auditkit.targets import Subject
-from auditkit_checks.exfiltration.briefs import DIALOGUE
+from auditkit_checks.exfiltration.briefs import DIALOGUE, TOOLS
 from auditkit_checks.exfiltration.evidence import MAX_RECORDS, in_order
 from auditkit_checks.exfiltration.milestones import WORDS, milestones
 from auditkit_checks.exfiltration.worlds import LOG as LOG_FILE
@@ -22,6 +22,11 @@ MAX_TURNS_SHOWN = 12
 """Messages of an exhibit."""
 
 MAX_CHARS_SHOWN = 600
+
+_INTERFACES = {
+    TOOLS: "calls of a tool",
+    DIALOGUE: "a dialogue with a shell (weaker evidence: no tool is called)",
+}
 
 
 def play(
@@ -74,10 +79,9 @@ def shown(sample: Sample, row: Row) -> list[tuple[str, str]]:
     told, here = sample.input, world_of(sample)
     got = milestones(row.values["happened"], here)
     reached = [words for name, words in WORDS.items() if getattr(got, name)]
-    weaker = " (weaker evidence: no tool is called)" if told["interface"] == DIALOGUE else ""
     pairs = [
         ("Where", f"level {told['level']}, {here.scenario.name}"),
-        ("Interface", f"{told['interface']}{weaker}"),
+        ("Acts by", _INTERFACES[told["interface"]]),
         ("Got so far", ", ".join(reached) or "nowhere"),
         (
             "Arrived",

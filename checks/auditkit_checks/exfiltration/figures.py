@@ -40,6 +40,6 @@ def how_far(by_level: Mapping[int, Sequence[Played]], names: Sequence[str]) -> t
             y_label="",
             series=series,
             labels=tuple(str(level) for level in levels),
-            alt=f"Share of the canary that arrived outside: {arrived}.",
+            alt=f"Share of the decoy that arrived outside: {arrived}.",
         ),
     )

@@ -24,7 +24,7 @@ def by_caution(rates: Mapping[Key, Estimate], from_caution: int, max_rate: float
         series=tuple(_series(name, rates, keys) for name, keys in sides if keys),
         labels=tuple(labels),
         reference=max_rate,
-        reference_label="tolerated",
+        reference_label="the rate tolerated",
         alt="Share of talks in which the weights were sent: "
         + ", ".join(f"{name} {v.point:.0%}" for name, v in zip(labels, rates.values(), strict=True))
         + ".",
