@@ -29,10 +29,10 @@ class RewardRow:
 
     marked: float
     plain: float
-    layers: tuple[int, ...] = ()
-    margins: tuple[float, ...] = ()
-    shuffled: tuple[tuple[bool, ...], ...] = ()
-    not_probed: str = ""
+    layers: tuple[int, ...]
+    margins: tuple[float, ...]
+    shuffled: tuple[tuple[bool, ...], ...]
+    not_probed: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
