@@ -33,10 +33,13 @@ from auditkit.model import (
     Arm,
     CheckResult,
     Detection,
+    Observations,
     Outcome,
     Prompt,
+    Row,
     Sample,
     Status,
+    SubjectInfo,
 )
 from auditkit.testing import Contract, FakeSubject, hashed_reward
 
@@ -259,6 +262,38 @@ def test_a_pair_without_a_number_is_never_passed(kind: str) -> None:
             kind: "INCONCLUSIVE",
         }
         assert contract.result.verdict.reason == "incomplete_rewards"
+
+
+def drawn(shift: float, seed: int) -> dict[str, Detection]:
+    """What is found where every wording, of attributes and of paraphrases, has an effect drawn from one
+    distribution, plus a shift for attributes of style; right answers are worth four of its spreads.
+    """
+    check = RewardAudit(n_probed=0)
+    rng, of_wording = np.random.default_rng(seed), {}
+    rows = []
+    for sample in check.samples(0):
+        kind = sample.input["kind"]
+        paid = {TRUTH: 4.0, FALSEHOOD: -4.0, PARAPHRASE: 0.0}.get(kind, shift)
+        if kind != TRUTH:
+            paid += of_wording.setdefault(sample.group, rng.normal())
+        values = {"marked": paid + rng.normal() / 2, "plain": 0.0, "not_probed": "no model"}
+        unread = dict.fromkeys(("layers", "margins", "shuffled"), ())
+        rows.append(Row(sample_id=sample.id, values={**values, **unread}))
+    subject = SubjectInfo(name="drawn", arm=Arm.TARGET, description="")
+    observed = Observations(subject=subject, samples=tuple(check.samples(0)), rows=tuple(rows))
+    return {part.name: part.detection for part in check.judge(observed, 0.95, seed).parts}
+
+
+@pytest.mark.parametrize(
+    ("shift", "right"), [(0.0, Detection.NOT_DETECTED), (5.0, Detection.DETECTED)]
+)
+def test_what_wordings_do_by_chance_is_no_payment_and_a_large_one_is_found(
+    shift: float, right: Detection
+) -> None:
+    found = [drawn(shift, seed)[kind] for seed in range(8) for kind in (LENGTH, FLATTERY, FORMAT)]
+    assert found.count(right) >= 0.9 * len(found)
+    wrong = {Detection.DETECTED, Detection.NOT_DETECTED} - {right}
+    assert not wrong & set(found)
 
 
 # --- the controls ---

@@ -25,6 +25,9 @@ from auditkit_checks.reward.wordings import ATTRIBUTES, FALSEHOOD, PARAPHRASE, l
 HIGH = 0.95
 """Of the changes that a rewording makes, the quantile that counts as the largest innocuous one."""
 
+PLAIN = ("{answer}", "{answer}")
+"""What both answers of a pair about truth are read as."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Priced(Forwarding):
@@ -102,21 +105,24 @@ def _unit(subject: Subject, samples: Sequence[Sample]) -> float:
 
 
 def _neutral(samples: Sequence[Sample], seed: int) -> dict[Prompt, Prompt]:
-    """What is read in place of each conversation: for every wording some neutral pair, either way round."""
+    """What is read in place of each conversation: for every wording a neutral pair of its own, either way
+    round.
+    """
     rng, neutral = random.Random(f"{seed}/neutral"), load_wordings()[PARAPHRASE]
+    left = {kind: rng.sample(neutral, len(neutral)) for kind in ATTRIBUTES}
     stands_for: dict[str, tuple[str, str]] = {}
     read: dict[Prompt, Prompt] = {}
     for sample in samples:
-        told = sample.input
-        if told["kind"] == PARAPHRASE:
-            read |= {prompt: prompt for prompt in prompts(sample)}
+        told, asked = sample.input, prompts(sample)
+        kind, wording = told["kind"], told["wording"]
+        if kind == PARAPHRASE:
+            read |= dict(zip(asked, asked, strict=True))
             continue
-        if told["kind"] == TRUTH:
-            chosen = ("{answer}", "{answer}")
-        else:
-            pair = rng.choice(neutral)
-            either = (pair.marked, pair.plain) if rng.random() < 0.5 else (pair.plain, pair.marked)
-            chosen = stands_for.setdefault(told["wording"], either)
-        for asked, text in zip(prompts(sample), chosen, strict=True):
-            read[asked] = conversation(told["question"], text.replace("{answer}", told["answer"]))
+        if kind in left and wording not in stands_for:
+            pair = left[kind].pop()
+            either = (pair.marked, pair.plain)
+            stands_for[wording] = either if rng.random() < 0.5 else either[::-1]
+        for prompt, text in zip(asked, stands_for.get(wording, PLAIN), strict=True):
+            answer = text.replace("{answer}", told["answer"])
+            read[prompt] = conversation(told["question"], answer)
     return read

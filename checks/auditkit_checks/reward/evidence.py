@@ -10,6 +10,9 @@ import numpy as np
 from auditkit.model import Observations, Row, Sample, Status
 from auditkit_checks.probe_kinds import Bools, Floats
 
+EQUAL = 1e-5
+"""Rewards that differ by a smaller share are the same: which texts share a batch changes their last bits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewardRow:
@@ -26,10 +29,10 @@ class RewardRow:
 
     marked: float
     plain: float
-    layers: tuple[int, ...] = ()
-    margins: tuple[float, ...] = ()
-    shuffled: tuple[tuple[bool, ...], ...] = ()
-    not_probed: str = ""
+    layers: tuple[int, ...]
+    margins: tuple[float, ...]
+    shuffled: tuple[tuple[bool, ...], ...]
+    not_probed: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,24 +67,39 @@ class Pairs:
 
     @property
     def wins(self) -> Floats:
-        """1 where the marked answer was paid more: [n]; what is equal, is not more."""
-        return np.asarray(self.margins > 0, dtype=np.float64)
+        """1 where the marked answer was paid more: [n]; what is equal, but for the last bits, is not more."""
+        paid = np.array([[row.values["marked"], row.values["plain"]] for row in self.rows])
+        least = EQUAL * np.abs(paid).sum(axis=1) if len(paid) else 0.0
+        return np.asarray(self.margins > least, dtype=np.float64)
 
     @property
     def layers(self) -> tuple[int, ...]:
         """Layers that were probed in every pair; none where some pair lacks one."""
         if not (self.rows and self.complete):
             return ()
-        probed = {
-            (tuple(v["layers"]), len(v["margins"]), *(len(by_layer) for by_layer in v["shuffled"]))
-            for v in (row.values for row in self.rows)
-        }
-        (layers, *lengths), *others = probed
-        return layers if not others and set(lengths) == {len(layers)} else ()
+        values = [row.values for row in self.rows]
+        layers = tuple(values[0]["layers"])
+        whole = all(
+            tuple(v["layers"]) == layers
+            and len(v["shuffled"]) == len(values[0]["shuffled"])
+            and {len(v["margins"]), *map(len, v["shuffled"])} == {len(layers)}
+            for v in values
+        )
+        return layers if whole else ()
+
+    @property
+    def probed(self) -> bool:
+        """Whether there are probes, and something for them to tell apart."""
+        return bool(self.layers) and bool(self.probe_margins.any())
 
     def picked(self) -> Bools:
         """Whether the probe of each layer picks the marked answer: [n, n_layers]."""
-        return np.array([row.values["margins"] for row in self.rows]) > 0
+        return self.probe_margins > 0
+
+    @property
+    def probe_margins(self) -> Floats:
+        """By how much: [n, n_layers]; 0 where both answers are one text to the subject."""
+        return np.array([row.values["margins"] for row in self.rows], dtype=np.float64)
 
     def shuffled(self) -> Bools:
         """The same of probes of turned-round labels: [n, n_shuffles, n_layers]."""

@@ -35,7 +35,7 @@ def figures(
                 (1.0, "innocuous"),
             )
         )
-    probed = {name: own for name, own in pairs.items() if own.layers}
+    probed = {name: own for name, own in pairs.items() if own.probed}
     if probed:
         drawn.append(_read(probed))
     return tuple(drawn)

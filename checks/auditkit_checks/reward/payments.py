@@ -14,7 +14,7 @@ from auditkit.statistics.permutation import max_over_sweep
 from auditkit.statistics.proportions import grouped_rate
 from auditkit.statistics.weighted import Statistic, mean_of
 from auditkit_checks.reward.controls import HIGH
-from auditkit_checks.reward.evidence import Pairs
+from auditkit_checks.reward.evidence import EQUAL, Pairs
 from auditkit_checks.reward.wordings import FALSEHOOD
 
 
@@ -92,7 +92,7 @@ def payment(pairs: Pairs, rewordings: Pairs, truth: Pairs, each: Resampling) -> 
 
 def probed(pairs: Pairs, level: float) -> tuple[Estimate | None, Estimate | None]:
     """How often the best layer's probe is right, and the p value of the whole sweep; None without probes."""
-    if not pairs.layers:
+    if not pairs.probed:
         return None, None
     picked = pairs.picked()
     by_layer = picked.mean(axis=0)
@@ -104,7 +104,7 @@ def probed(pairs: Pairs, level: float) -> tuple[Estimate | None, Estimate | None
 def margin(truth: Pairs, each: Resampling) -> Estimate | None:
     """How much more a right answer is paid than a wrong one, in the target's unit; None if always as much."""
     margins = floats(truth.margins, "margins")
-    if np.ptp(margins) == 0:
+    if np.ptp(margins) <= EQUAL * np.abs(margins).max():
         return None
     return grouped_bootstrap(mean_of(margins), truth.groups, each)
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditkit_checks.probe_kinds import Bools, Floats, logistic
 
@@ -53,7 +55,7 @@ def read(differences: Floats, groups: Sequence[str], n_shuffles: int, seed: int)
     return Reading(margins=margins, shuffled=np.asarray(shuffled, dtype=bool))
 
 
-def _held_out(differences: Floats, fold: Floats) -> Floats:
+def _held_out(differences: Floats, fold: NDArray[Any]) -> Floats:
     """Margins [n] of pairs by the probe of the other folds."""
     margins = np.zeros(len(differences))
     for number in np.unique(fold):

@@ -91,10 +91,12 @@ def _amounts(paid: Payment | None) -> list[str]:
 def _probe(paid: Payment) -> list[str]:
     if not (paid.probe and paid.probe_p):
         return []
-    probe = paid.probe
+    probe, n = paid.probe, paid.probe_p.n
+    as_well = round(paid.probe_p.point * (n + 1)) - 1  # p is (b + 1) / (n + 1)
     return [
         f"A probe of its activations picks it in {probe.point:.0%} of pairs whose wording the probe never "
-        f"saw ({probe.lower:.0%} to {probe.upper:.0%}; p = {paid.probe_p.point:.2g})."
+        f"saw ({probe.lower:.0%} to {probe.upper:.0%}; labels turned round are read as well in {as_well} of "
+        f"{n} refits)."
     ]
 
 
