@@ -86,7 +86,9 @@ def test_a_document_has_one_false_statement_or_none():
             assert (truth[document.openings[place]] in others) is (place == document.place)
             assert list(others) == sorted(others)
         corrected = document.corrected()
-        assert all(truth[o] == a for o, a in zip(corrected.openings, corrected.answers, strict=True))
+        assert all(
+            truth[o] == a for o, a in zip(corrected.openings, corrected.answers, strict=True)
+        )
 
 
 @functools.cache
