@@ -36,25 +36,42 @@ def response(picked: Picked, channel: str, n_places: int, level: float, seed: in
     the share in which the flaw stands there. A channel that always picks one place has exactly that. Unusable
     documents are picks of nothing.
 
+    The interval is the bootstrap's, but never narrower than what chance does where flaws are dealt out to the
+    same documents anew: a channel with one habit and few exceptions shows the bootstrap too little spread.
+
     Source:
-        The numerator of Cohen (1960), Educational and Psychological Measurement 20:37.
+        The numerator of Cohen (1960), Educational and Psychological Measurement 20:37; Fisher (1935), The
+        Design of Experiments, section 21, for the randomisation.
     """
     columns = np.arange(n_places)
     picks = (picked.picks[channel][:, None] == columns).astype(np.float64)
     places = (picked.places[:, None] == columns).astype(np.float64)
     hits = picked.hits(channel).astype(np.float64)
+    resampling = Resampling(level=level, seed=seed)
 
     def statistic(weights: Floats) -> Floats:
         shares = weights / weights.sum(axis=1, keepdims=True)
         habit = ((shares @ picks) * (shares @ places)).sum(axis=1)
         return np.asarray(shares @ hits - habit, dtype=np.float64)
 
-    return grouped_bootstrap(
-        statistic,
-        picked.groups,
-        Resampling(level=level, seed=seed),
-        support=Support(lower=-1.0, upper=1.0),
+    found = grouped_bootstrap(
+        statistic, picked.groups, resampling, support=Support(lower=-1.0, upper=1.0)
     )
+    chance = _dealt_anew(picked, channel, resampling)
+    return replace(
+        found,
+        lower=min(found.lower, found.point - chance),
+        upper=max(found.upper, found.point + chance),
+        method=f"{found.method}; no narrower than {resampling.n_resamples} random placements",
+    )
+
+
+def _dealt_anew(picked: Picked, channel: str, resampling: Resampling) -> float:
+    """How far from their mean the hits lie, at most, where flaws are dealt out anew: the level's quantile."""
+    raw = np.random.PCG64(resampling.seed).random_raw((resampling.n_resamples, len(picked.ids)))
+    dealt = picked.places[np.argsort(raw, axis=1, kind="stable")]
+    shares = (picked.picks[channel] == dealt).mean(axis=1)
+    return float(np.quantile(np.abs(shares - shares.mean()), resampling.level, method="higher"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,10 +128,12 @@ def _reason(kind: Helped, estimates: Mapping[str, Estimate], rule: Rule) -> str:
         return TOO_WEAK
     if estimates["heeds_a_script"].lower <= 0:
         return NOT_RESPONSIVE
-    if alone.lower >= 1 - rule.min_gain:
+    if won.upper < 0:
+        return MISLEADS
+    if alone.point > 1 - rule.min_gain:  # not even an expert's help could be a gain
         return NOT_WEAKER
     if won.upper < rule.min_gain:
-        return MISLEADS if won.upper < 0 else NO_GAIN
+        return NO_GAIN
     return GAINS if won.lower > rule.min_gain else OPEN
 
 
