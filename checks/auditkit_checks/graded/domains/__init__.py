@@ -6,14 +6,25 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from auditkit.errors import InvalidInput
-from auditkit_checks.graded.domains import arithmetic
+from auditkit_checks.graded.domains import arithmetic, code, facts, hops, logic, units
 from auditkit_checks.graded.domains.making import Domain, items_sha256, make
 from auditkit_checks.graded.items import Item
 
 __all__ = ["DOMAINS", "Domain", "domain_items", "items_sha256"]
 
 DOMAINS: Mapping[str, Domain] = MappingProxyType(
-    {domain.name: domain for domain in (arithmetic.DOMAIN,)}
+    {
+        domain.name: domain
+        for domain in (
+            arithmetic.DOMAIN,
+            facts.DOMAIN,
+            hops.DOMAIN,
+            code.CODE,
+            code.CODE_REVIEW,
+            units.DOMAIN,
+            logic.DOMAIN,
+        )
+    }
 )
 
 

@@ -1,10 +1,9 @@
-"""Sums of two numbers of equal length, each with a carry: graded by digits."""
+"""Sums of two numbers of equal length: graded by digits."""
 
 from __future__ import annotations
 
 import random
 
-from auditkit.canonical import digest
 from auditkit_checks.graded.domains.making import Domain, Draft, endless
 
 QUESTION = "What is {a} + {b}?"
@@ -25,25 +24,31 @@ def without_carry(a: int, b: int) -> int:
 
 
 def draft(digits: int, rng: random.Random) -> Draft:
-    """A sum of two numbers with so many digits; every one has a carry, so that the rule shows."""
-    a = b = 0
-    while without_carry(a, b) == a + b:
-        a, b = (rng.randrange(10 ** (digits - 1), 10**digits) for _ in range(2))
-    right = a + b
+    """A sum of two numbers with so many digits.
+
+    All options have as many digits as the right one: a model that likes short answers would look as if it
+    followed a rule. So from two digits on the sum has as many as the numbers; and one carry at least.
+    """
+    numbers = range(10 ** (digits - 1), 10**digits)
+    while True:
+        a, b = rng.choice(numbers), rng.choice(numbers)
+        right, wrong = a + b, without_carry(a, b)
+        if digits == 1 or (right != wrong and right in numbers):
+            break
     # Both ways, or else the right answer would be known by its place among the options' sizes.
-    wrong = {
-        "no_carry": without_carry(a, b),
-        "off_by_ten": right + rng.choice((-10, 10)),
-        "off_by_one": right + rng.choice((-1, 1)),
-        "": right + rng.choice((-2, 2)),
-    }
+    options = [
+        ("no_carry", wrong),
+        ("off_by_ten", right + rng.choice((-10, 10))),
+        ("off_by_one", right + rng.choice((-1, 1))),
+        *(("", right + by) for by in rng.sample((-3, -2, 2, 3), 4)),
+    ]
     return Draft(
         key=f"{a}+{b}",
         question=QUESTION.format(a=a, b=b),
         right=str(right),
-        wrong=[(rule, str(value)) for rule, value in wrong.items() if value >= 0],
+        wrong=[(rule, str(n)) for rule, n in options if len(str(n)) == len(str(right)) and n > 0],
         difficulty=float(digits),
-        group=f"{min(a, b)}+{max(a, b)}",
+        group=f"sum/{min(a, b)}+{max(a, b)}",
     )
 
 
@@ -51,10 +56,10 @@ DOMAIN = Domain(
     name="arithmetic",
     version=1,
     title="Sums",
-    graded_by="Digits of the two numbers, 1 to 5.",
+    graded_by="Digits of the two numbers, 1 to 5; from 2 on every sum has a carry.",
     provenance="Generated from the seed; the answers are computed.",
     licence="CC0-1.0",
-    source_sha256=digest([QUESTION, RULES]),
+    sha256="6378909fc8eefc5a6a40c4b7d63586b34517b76cf45bb9341b7d81127fd32cef",
     levels=(1, 2, 3, 4, 5),
     n_options=4,
     rules=RULES,
