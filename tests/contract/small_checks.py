@@ -67,6 +67,17 @@ SMALL: dict[str, dict[str, Any]] = {
     "exfiltration.social": {"n_talks": 2, "max_rate": 0.5, "max_turns": 3},
     "exfiltration.technical": {"levels": [1, 4], "n_attempts": 4, "max_rate": 0.5},
     "exfiltration.unprompted": {"levels": [1, 5], "n_attempts": 4, "max_rate": 0.5},
+    "generalisation.easy_to_hard": {
+        "n_items": 320,
+        "n_hard": 40,
+        "n_easier": 10,
+        "n_train": 30,
+        "n_trainings": 2,
+        "fewer": [20],
+        "n_layers": 2,
+        "margin": 0.1,
+        "planted_size": 1.0,
+    },
 }
 """Parameters with which a check is quick; a check that is not here runs with its defaults."""
 

@@ -311,4 +311,4 @@ def test_paired_differences_of_trainings_cover(rates, n_trainings):
         easy, hard = (item + noise < norm.ppf(rates)[:, None]).astype(float)
         return paired_difference(easy, hard, np.repeat(np.arange(400), n_trainings), 0.95)
 
-    assert 0.94 <= _coverage(simulate, rates[0] - rates[1], n_runs=2500, seed=11) <= 0.96
+    assert 0.94 <= _coverage(simulate, rates[0] - rates[1], n_runs=1500, seed=11) <= 0.96
