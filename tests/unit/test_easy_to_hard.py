@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from auditkit_checks.easy_to_hard import design
-from auditkit_checks.easy_to_hard.arms import Answered, Class, Supervision, by_lora, by_probe
+from auditkit_checks.easy_to_hard.arms import Answered, Course, Supervision, by_lora, by_probe
 from auditkit_checks.easy_to_hard.check import EasyToHard
 from auditkit_checks.easy_to_hard.comparison import Rule, compare
 from auditkit_checks.easy_to_hard.controls import decoy
@@ -478,10 +478,10 @@ def supervision(**changes: Any) -> Supervision:
     return replace(how, **changes)
 
 
-def taught(weak: bool = False) -> Class:
+def taught(weak: bool = False) -> Course:
     samples = design.samples_of("arithmetic", "structural", SIZES, 3)
     items = [item_of(s) for s in samples]
-    return Class(
+    return Course(
         items=items,
         roles=[str(s.input["role"]) for s in samples],
         usable=np.ones(len(items), dtype=bool),

@@ -45,7 +45,7 @@ class Supervision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Class:
+class Course:
     """The items of one domain that a subject is taught and tested on, and what labels they have.
 
     Attributes:
@@ -97,7 +97,7 @@ class Answered:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def by_probe(here: Read, taught: Class, how: Supervision, answered: Answered) -> None:
+def by_probe(here: Read, taught: Course, how: Supervision, answered: Answered) -> None:
     """Fit every arm's probes and let them choose on all items."""
     everyone = np.arange(len(taught.items))
     sizes = [(arm, arm, how.n_train) for arm in taught.arms]
@@ -114,7 +114,7 @@ def by_probe(here: Read, taught: Class, how: Supervision, answered: Answered) ->
         answered.layers[f"probe-{name}"] = layers
 
 
-def by_lora(subject: Subject, taught: Class, how: Supervision, answered: Answered) -> None:
+def by_lora(subject: Subject, taught: Course, how: Supervision, answered: Answered) -> None:
     """Train every arm's adapters and ask the adapted subjects; or say why they can't be trained."""
     try:
         scores = {
@@ -133,7 +133,7 @@ def by_lora(subject: Subject, taught: Class, how: Supervision, answered: Answere
 
 
 def _adapted_scores(
-    subject: Subject, taught: Class, how: Supervision, arm: str, number: int
+    subject: Subject, taught: Course, how: Supervision, arm: str, number: int
 ) -> Floats:
     rows, labels = taught.lessons(arm, how.n_train, number)
     seed = derive_seed(how.schedule.seed, "lora", arm, str(number))

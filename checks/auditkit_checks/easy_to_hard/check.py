@@ -16,7 +16,7 @@ from auditkit.model import Access, Finding, Observations, Row, Sample, Status
 from auditkit.organisms.recipes import Schedule
 from auditkit.targets import Subject
 from auditkit_checks.easy_to_hard import arms, judgement
-from auditkit_checks.easy_to_hard.arms import Answered, Class, Method, Supervision
+from auditkit_checks.easy_to_hard.arms import Answered, Course, Method, Supervision
 from auditkit_checks.easy_to_hard.comparison import Rule
 from auditkit_checks.easy_to_hard.controls import controls
 from auditkit_checks.easy_to_hard.design import LEARNT, MIN_HARD, Sizes, item_of, samples_of
@@ -224,7 +224,7 @@ class EasyToHard:
         here = read(subject, items, _layers(subject.n_layers, self.n_layers))
         reference = subject.counterpart("reference")
         weak = None if reference is None else choice_logprobs(reference, items)[0]
-        taught = Class(
+        taught = Course(
             items=items,
             roles=[str(s.input["role"]) for s in samples],
             usable=np.isfinite(here.logprobs[:, 0])
