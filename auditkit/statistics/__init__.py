@@ -9,7 +9,8 @@
     multiplicity   Holm, and its step-down for decisions that are reached at a confidence level
     permutation    the best cell of a sweep against the best cells of its null
     power          how often a control was caught; the smallest effect that would have been
-    equivalence    above a margin, below it, or undecided
+    equivalence    above a margin, below it, or undecided; what an equivalence test can show
+    ratios         which share of a gap was recovered (SGR, PGR)
 
 Import from the modules: this package imports nothing, to keep ``import auditkit`` light.
 """

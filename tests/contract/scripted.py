@@ -126,8 +126,9 @@ SCRIPTS = {
     "deception.interrogation": examined,
     "deception.follow_up": examined,
     "oversight.sandwich": heeding,
+    "generalisation.easy_to_hard": hashed_logprob,
 }
-"""Subjects for checks that read more of a conversation than its last question."""
+"""Subjects for checks that read more of a conversation than its last question, or know nothing of facts."""
 
 
 def acting(prompt: Prompt) -> str:

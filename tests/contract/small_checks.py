@@ -76,6 +76,17 @@ SMALL: dict[str, dict[str, Any]] = {
         "min_gap": 0.2,
     },
     "oversight.sandwich": {"n_questions": 60, "n_documents": 48},
+    "generalisation.easy_to_hard": {
+        "n_items": 320,
+        "n_hard": 40,
+        "n_easier": 10,
+        "n_train": 30,
+        "n_trainings": 2,
+        "fewer": [20],
+        "n_layers": 2,
+        "margin": 0.1,
+        "planted_size": 1.0,
+    },
 }
 """Parameters with which a check is quick; a check that is not here runs with its defaults."""
 

@@ -24,6 +24,7 @@ from auditkit.statistics.ranking import (
     recall_at_fpr,
     stratified_auroc,
 )
+from auditkit.statistics.ratios import share_recovered
 from auditkit.statistics.weighted import mean_of
 
 
@@ -280,3 +281,51 @@ def test_the_best_of_a_sweep_is_not_significant_by_being_the_best():
         ]
     )
     assert (values <= 0.05).mean() == pytest.approx(0.05, abs=0.015)
+
+
+def _arms(rng, n, rates, together):
+    """Arms on the same items, each right at its rate; items are easy or hard for all of them."""
+    item = np.sqrt(together) * rng.standard_normal(n)
+    noise = np.sqrt(1 - together) * rng.standard_normal((len(rates), n))
+    return (item + noise < norm.ppf(rates)[:, None]).astype(float)
+
+
+@pytest.mark.parametrize("n", [150, 1000])
+@pytest.mark.parametrize("rates", [(0.5, 0.7, 0.15), (0.6, 0.62, 0.25), (0.35, 0.45, 0.2)])
+def test_shares_recovered_cover(n, rates):
+    """Where the gap is resolved; elsewhere there is no share (easy, hard, floor)."""
+    truth = (rates[0] - rates[2]) / (rates[1] - rates[2])
+    covered = _coverage(
+        lambda rng, _: share_recovered(*_arms(rng, n, rates, 0.5), np.arange(n), 0.95),
+        truth,
+        n_runs=3000,
+        seed=3,
+    )
+    assert 0.94 <= covered <= 0.96
+
+
+def test_shares_recovered_cover_where_items_come_in_groups():
+    rates, truth = (0.5, 0.7, 0.15), 0.35 / 0.55
+
+    def simulate(rng, _):
+        """Three trainings of each arm on each item: their outcomes go together."""
+        item = np.sqrt(0.5) * np.repeat(rng.standard_normal(300), 3)
+        noise = np.sqrt(0.5) * rng.standard_normal((3, 900))
+        arms = (item + noise < norm.ppf(rates)[:, None]).astype(float)
+        return share_recovered(*arms, np.repeat(np.arange(300), 3), 0.95)
+
+    assert 0.94 <= _coverage(simulate, truth, n_runs=3000, seed=4) <= 0.96
+
+
+@pytest.mark.parametrize("rates", [(0.6, 0.6), (0.3, 0.7), (0.55, 0.6)])
+@pytest.mark.parametrize("n_trainings", [1, 3])
+def test_paired_differences_of_trainings_cover(rates, n_trainings):
+    """Items are resampled, trainings are not: what is covered is the difference of these trainings."""
+
+    def simulate(rng, _):
+        item = np.sqrt(0.5) * np.repeat(rng.standard_normal(400), n_trainings)
+        noise = np.sqrt(0.5) * rng.standard_normal((2, 400 * n_trainings))
+        easy, hard = (item + noise < norm.ppf(rates)[:, None]).astype(float)
+        return paired_difference(easy, hard, np.repeat(np.arange(400), n_trainings), 0.95)
+
+    assert 0.94 <= _coverage(simulate, rates[0] - rates[1], n_runs=1500, seed=11) <= 0.96
