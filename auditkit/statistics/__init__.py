@@ -9,6 +9,8 @@
     permutation    the best cell of a sweep against the best cells of its null
     power          how often a control was caught; the smallest effect that would have been
     equivalence    above a margin, below it, or undecided
+    agreement      how far two models answer alike, beyond what their accuracies give
+    similarity     how alike they represent the same texts; for description alone
 
 Import from the modules: this package imports nothing, to keep ``import auditkit`` light.
 """
