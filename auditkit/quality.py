@@ -45,6 +45,21 @@ def gate(observations: Observations, expectations: str) -> GateResult:
     return GateResult(passed=not failures, evaluated=evaluated, failures=failures)
 
 
+def gate_table(table: pd.DataFrame, expectations: str) -> GateResult:
+    """Judge a table that is no evidence: data that an auditor brings, before it is used.
+
+    Args:
+        table: One row a record.
+        expectations: A suite as ``package:path``. An expectation whose ``meta`` has ``says`` is told in
+            these words, with a few of the values that it was not met by.
+
+    Raises:
+        PluginError: The suite is missing, empty or no suite.
+    """
+    evaluated, failures = _validate(table, expectations)
+    return GateResult(passed=not failures, evaluated=evaluated, failures=tuple(failures))
+
+
 def _rows_frame(observations: Observations) -> pd.DataFrame:
     import pandas as pd
 
@@ -137,10 +152,14 @@ def _run(frame: pd.DataFrame, suite: dict[str, Any]) -> dict[str, Any]:
 def _failure(result: Mapping[str, Any]) -> str:
     config = result["expectation_config"]
     kwargs = {k: v for k, v in config["kwargs"].items() if k != "batch_id"}
-    said = f"{config['type']}({', '.join(f'{k}={v}' for k, v in sorted(kwargs.items()))})"
+    words = (config.get("meta") or {}).get("says")
+    said = words or f"{config['type']}({', '.join(f'{k}={v}' for k, v in sorted(kwargs.items()))})"
     if (result.get("exception_info") or {}).get("raised_exception"):
         return f"{said}: could not be evaluated"
     seen = result.get("result") or {}
+    if words and seen.get("partial_unexpected_list"):
+        examples = dict.fromkeys(str(value)[:80] for value in seen["partial_unexpected_list"])
+        return f"{words} ({seen['unexpected_count']}): {'; '.join(list(examples)[:3])}"
     detail = seen.get("unexpected_count", seen.get("observed_value"))
     return f"{said}: {detail} unexpected" if detail is not None else said
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
-from auditkit.errors import InvalidInput, PlanError, VerificationError
+from auditkit.errors import InvalidInput, VerificationError
 from auditkit.model import Json
 
 PACKAGE = "auditkit_schemas"
@@ -43,7 +43,7 @@ def _validator(name: str) -> Draft202012Validator:
 
 
 def validate(
-    value: Json, name: str, where: str, error: type[VerificationError | PlanError] | None = None
+    value: Json, name: str, where: str, error: type[VerificationError | InvalidInput] | None = None
 ) -> None:
     """Refuse a value that is not as its schema says.
 
@@ -54,7 +54,7 @@ def validate(
         error: What to raise; `VerificationError` with code ``schema`` if None.
 
     Raises:
-        VerificationError, PlanError: With the place, what stands there and what could.
+        VerificationError, InvalidInput: With the place, what stands there and what could.
     """
     found = best_match(_validator(name).iter_errors(value))
     if found is None:
@@ -62,8 +62,8 @@ def validate(
     what = f"{where}: {json_path(found)}" if found.absolute_path else where
     got = json.dumps(found.instance, ensure_ascii=True)[:120]
     expected = f"{name}.v1 ({found.message[:200]})"
-    if error is PlanError:
-        raise PlanError(what, got=got, expected=expected)
+    if error is not None and issubclass(error, InvalidInput):
+        raise error(what, got=got, expected=expected)
     raise VerificationError("schema", what, got=got, expected=expected)
 
 

@@ -23,6 +23,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
+from auditkit_checks.graded.domains import DOMAINS, Domain, domain_items
+from auditkit_checks.graded.hardness.measures import measure
+from auditkit_checks.graded.hardness.measures import registry as measure_registry
 
 from auditkit.checks import Check, load_check, parameter_schema, registry
 from auditkit.cli import cli
@@ -144,6 +147,45 @@ def _allowed(one: dict[str, Any]) -> str:
     return ", ".join([words, *bounds])
 
 
+# --- graded items -------------------------------------------------------------------------------
+
+
+def domains() -> str:
+    """Every domain of graded items, with one of its items."""
+    return "\n\n".join(_domain(domain) for domain in DOMAINS.values())
+
+
+def _domain(domain: Domain) -> str:
+    some = sorted(domain_items(domain.name, 15, 3), key=lambda item: item.difficulty)
+    item = some[len(some) // 2]
+    rules = [
+        ", ".join(rule for rule, place in item.rules.items() if place == at)
+        for at in range(len(item.options))
+    ]
+    said = [f"wrong: *{rule}*" if rule else "wrong" for rule in rules]
+    said[item.answer] = "right"
+    rows = [
+        ("What the difficulty counts", domain.graded_by),
+        ("From", f"{domain.provenance} Licence: {domain.licence}."),
+        ("Version, digest", f"{domain.version}, `{domain.sha256[:16]}…` (400 items of seed 0)"),
+        *((f"Rule *{rule}*", what) for rule, what in domain.rules.items()),
+    ]
+    options = _table(
+        ("option", ""), [(f"`{text}`", said[at]) for at, text in enumerate(item.options)]
+    )
+    example = f"An item of difficulty {item.difficulty:g}:\n\n````text\n{item.question}\n````\n\n{options}"
+    return f"### {domain.name}: {domain.title}\n\n{_table(('', ''), rows)}\n\n{example}"
+
+
+def measures() -> str:
+    """Every measure of hardness."""
+    rows = [
+        (f"`{one.id}`", one.measures, str(one.members or "none"), one.source or "–")
+        for one in (measure(name).about for name in measure_registry())
+    ]
+    return _table(("name", "what it is", "panel, at least", "source"), rows)
+
+
 # --- the command line ---------------------------------------------------------------------------
 
 
@@ -203,7 +245,9 @@ MAKERS: dict[str, Callable[..., str]] = {
     "commands": commands,
     "controls": controls,
     "defeaters": defeaters,
+    "domains": domains,
     "limits": limits,
+    "measures": measures,
     "parameters": parameters,
     "sources": sources,
     "tree": tree,

@@ -10,13 +10,14 @@ import importlib
 import json
 import sys
 import traceback
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
 
 import auditkit
 from auditkit.cli.plain import plain
-from auditkit.errors import AuditkitError
+from auditkit.errors import AuditkitError, PluginError
 
 EXIT_ERROR = 3
 COMMANDS = {
@@ -30,24 +31,51 @@ COMMANDS = {
     "keys": "Make a signing key, or show one.",
     "doctor": "Say what is missing on this machine, and how to get it.",
 }
+BROUGHT = "auditkit.commands"
+"""Entry-point group of commands that other packages bring, for data of theirs; none can replace ours."""
 
 
 class _Lazy(click.Group):
     """Loads a command's module when that command is used: `--help` stays fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
+        return [*COMMANDS, *_brought()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"auditkit.cli.{cmd_name}")
-        command: click.Command = module.command
-        return command
+        if cmd_name in COMMANDS:
+            module = importlib.import_module(f"auditkit.cli.{cmd_name}")
+            command: click.Command = module.command
+            return command
+        brought = _brought()
+        return _load(brought[cmd_name]) if cmd_name in brought else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            brought = {name: _load(e).get_short_help_str(120) for name, e in _brought().items()}
+            formatter.write_dl([*COMMANDS.items(), *brought.items()])
+
+
+def _brought() -> dict[str, EntryPoint]:
+    found = sorted(entry_points(group=BROUGHT), key=lambda entry: entry.name)
+    return {entry.name: entry for entry in found if entry.name not in COMMANDS}
+
+
+def _load(entry: EntryPoint) -> click.Command:
+    try:
+        command = entry.load()
+    except Exception as error:
+        raise PluginError(
+            f"command {entry.name}: {entry.value} does not load",
+            got=f"{type(error).__name__}: {error}",
+            next_step="mend or uninstall that package",
+        ) from error
+    if not isinstance(command, click.Command):
+        raise PluginError(
+            f"command {entry.name}: {entry.value}",
+            got=type(command).__name__,
+            expected="a command or group of click",
+        )
+    return command
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,8 +2,9 @@
 
     proportions    rates, worst case over unusable samples, paired differences
     clusters       how many independent samples a grouped sample is worth
-    weighted       mean, difference, AUROC and recall of weighted samples
+    weighted       mean, difference, AUROC, recall and rank correlation of weighted samples
     bootstrap      whole groups resampled, for any statistic of weighted samples (bca: its arithmetic)
+    association    rank correlation of two measures of the same samples
     ranking        AUROC, within topics, differences of two scores, recall at a false-positive rate
     multiplicity   Holm, and its step-down for decisions that are reached at a confidence level
     permutation    the best cell of a sweep against the best cells of its null

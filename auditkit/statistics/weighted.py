@@ -92,6 +92,48 @@ def recall_of(scores: ArrayLike, labels: ArrayLike, fpr: float) -> Statistic:
     return statistic
 
 
+def spearman_of(first: ArrayLike, second: ArrayLike) -> Statistic:
+    """The weighted rank correlation (Spearman) as a statistic; ties have their mean rank.
+
+    Equals `scipy.stats.spearmanr` of the samples repeated by their weights. NaN where one of the two
+    takes a single value.
+
+    Args:
+        first: One number a sample, shape [n_samples].
+        second: The same.
+
+    Raises:
+        InvalidInput: Values that are not finite, or other lengths.
+    """
+    left, right = floats(first, "first"), floats(second, "second")
+    same_length(left, right, "first and second")
+    rankings = [_ranking(values) for values in (left, right)]
+
+    def statistic(weights: Floats) -> Floats:
+        total = weights.sum(axis=1)
+        x, y = (ranks(weights) - (total[:, None] + 1) / 2 for ranks in rankings)
+        spread = np.sqrt((weights * x * x).sum(axis=1) * (weights * y * y).sum(axis=1))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray((weights * x * y).sum(axis=1) / spread, dtype=np.float64)
+
+    return statistic
+
+
+def _ranking(values: Floats) -> Statistic:
+    """From weights to the mean rank of every sample among the weighted, shape [n_resamples, n_samples]."""
+    order = np.argsort(values, kind="stable")
+    starts = _tie_starts(values[order])
+    run = np.empty(values.size, dtype=np.intp)
+    run[order] = np.repeat(np.arange(starts.size), np.diff(np.r_[starts, values.size]))
+
+    def ranks(weights: Floats) -> Floats:
+        tied = np.add.reduceat(weights[:, order], starts, axis=1)
+        middle = np.cumsum(tied, axis=1) - tied / 2 + 0.5
+        return np.asarray(middle[:, run], dtype=np.float64)
+
+    return ranks
+
+
 def scored(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Bools]:
     """Scores and whether each sample is positive, checked: both shape [n_samples]."""
     values, positive = floats(scores, "scores"), binary(labels, "labels")

@@ -37,7 +37,7 @@ def test_sums() -> None:
         assert abs(int(by_rule(item, "off_by_one")) - a - b) == 1
         assert abs(int(by_rule(item, "off_by_ten")) - a - b) == 10
         assert item.difficulty == len(str(a)) == len(str(b))
-        assert item.group == f"arithmetic/{min(a, b)}+{max(a, b)}"
+        assert item.group == f"sum/{min(a, b)}+{max(a, b)}"
 
 
 @pytest.mark.parametrize("name", ["arithmetic", "units", "code"])
@@ -114,10 +114,17 @@ def test_hops_lead_to_what_the_facts_say() -> None:
         answer = aspects[name].get(thing, thing)
         assert right(item) == (answer[0].upper() if letter else answer)
         assert int(item.difficulty) == (3 if letter else 1 if name == "name" else 2)
-        assert item.group == f"hops/{thing}"
+        assert item.group == f"fact/{thing}"
         if "stops_early" in item.rules:
             early = thing.removeprefix("the ")[0].upper() if letter else thing
             assert by_rule(item, "stops_early") == early
+
+
+def test_domains_about_the_same_things_share_their_groups() -> None:
+    """A country that is easy in one domain must not be hard in another."""
+    for first, second in (("facts", "hops"), ("code", "code-review")):
+        groups = [{item.group for item in domain_items(name, 900, 0)} for name in (first, second)]
+        assert groups[0] & groups[1]
 
 
 def source(item: Item) -> str:

@@ -27,7 +27,6 @@ def test_items_are_well_formed_for_any_n_and_seed(name: str, n: int, seed: int) 
     for item in items:
         assert item.domain == name
         assert item.id.startswith(f"{name}/")
-        assert item.group.startswith(f"{name}/")
         assert len(item.options) == domain.n_options
         assert set(item.rules) <= set(domain.rules)
         assert item.answer not in item.rules.values()

@@ -42,7 +42,7 @@ def draft(digits: int, rng: random.Random) -> Draft:
         right=str(right),
         wrong=[(rule, str(value)) for rule, value in wrong.items() if value >= 0],
         difficulty=float(digits),
-        group=f"{min(a, b)}+{max(a, b)}",
+        group=f"sum/{min(a, b)}+{max(a, b)}",
     )
 
 
@@ -53,7 +53,7 @@ DOMAIN = Domain(
     graded_by="Digits of the two numbers, 1 to 5.",
     provenance="Generated from the seed; the answers are computed.",
     licence="CC0-1.0",
-    sha256="3ff7820187b05f3c2abd4d30ff4ebfe290f838e181e20370770c8cc6f6dc217c",
+    sha256="8ea3a4470edc0e5af93144e52e97c217c27cd3c93fb49ae76ec53f17be8ce817",
     levels=(1, 2, 3, 4, 5),
     n_options=4,
     rules=RULES,

@@ -80,7 +80,7 @@ def drafts(level: int, rng: random.Random) -> Iterator[Draft]:
             right=fact.object,
             wrong=_wrong(fact),
             difficulty=round(share_better_known(fact), 4),
-            group=about(fact),
+            group=f"fact/{about(fact)}",
         )
 
 
@@ -94,7 +94,7 @@ DOMAIN = Domain(
     ),
     provenance="The shipped facts in twelve topics (facts.v1.json, made by scripts/make_facts.py).",
     licence=LICENCE,
-    sha256="58dc1e96990659081a96f1e2d2c086d8c63c6fcf73c7725081a2b42ffc204499",
+    sha256="e27df9f675ef1bf7ddd2e055351e8a09458b9285126541d7082f21b914d2d8fd",
     levels=LEVELS,
     n_options=4,
     rules=RULES,

@@ -95,7 +95,7 @@ def _one_hop(rng: random.Random) -> Iterator[Draft]:
             right=fact.subject,
             wrong=[(rule, names[answer]) for rule, answer in best_known(fact)],
             difficulty=_difficulty(1, fact),
-            group=about(fact),
+            group=f"fact/{about(fact)}",
         )
 
 
@@ -108,7 +108,7 @@ def _two_hops(rng: random.Random) -> Iterator[Draft]:
             right=fact.object,
             wrong=[("stops_early", fact.subject), *best_known(fact)],
             difficulty=_difficulty(2, chain.pointer, fact),
-            group=about(fact),
+            group=f"fact/{about(fact)}",
         )
 
 
@@ -126,7 +126,7 @@ def _three_hops(rng: random.Random) -> Iterator[Draft]:
                 *(("", _letter(answer)) for answer in others),
             ],
             difficulty=_difficulty(3, chain.pointer, fact),
-            group=about(fact),
+            group=f"fact/{about(fact)}",
         )
 
 
@@ -163,7 +163,7 @@ DOMAIN = Domain(
     graded_by="Facts that it takes to answer, 1 to 3; after the point, how little known the least known is.",
     provenance="Composed of the shipped facts (facts.v1.json, made by scripts/make_facts.py).",
     licence=LICENCE,
-    sha256="e2d08974545b54b222bf37d6631b9eef39e7d1036be77600279069bcd7d8b79b",
+    sha256="88fb0c0190949f1a4956da214dae0d135683a7835956d4dd24dcfe13f0c7884d",
     levels=(1, 2, 3),
     n_options=4,
     rules=RULES,

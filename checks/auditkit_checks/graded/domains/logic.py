@@ -100,7 +100,7 @@ def draft(n_premises: int, rng: random.Random) -> Draft:
         right=counted[at],
         wrong=[*wrong, *(("", name) for name in rng.sample(people, len(people)))],
         difficulty=float(n_premises),
-        group=digest(sorted(people))[:16],
+        group=f"people/{digest(sorted(people))[:16]}",
     )
 
 
@@ -117,7 +117,7 @@ DOMAIN = Domain(
     graded_by="Premises, 3 to 7; each adds a person to the order.",
     provenance="Generated from the seed; a solver finds the one order that the premises allow.",
     licence="CC0-1.0",
-    sha256="88b15a66a13bae21ec76f98eb47ce899ff1e2f826576429da67ff88ed58c7301",
+    sha256="72e3a9fa44707b52d9b32319471e1631a0f80eae2c67c6b34b7fc05e6c2b0e53",
     levels=(3, 4, 5, 6, 7),
     n_options=4,
     rules=RULES,

@@ -28,7 +28,7 @@ class Draft:
         wrong: Wrong options, most wanted first, each with the name of the rule that gives it or "".
             What equals the right answer is passed over: there the rule happens to be right.
         difficulty: The larger the harder.
-        group: What it shares with others, without the domain's name.
+        group: The object that it is about, by a name that other domains about it give too.
     """
 
     key: str
@@ -157,7 +157,7 @@ def _item(domain: Domain, draft: Draft, at: int, rng: random.Random) -> Item:
         options=tuple(options),
         answer=at,
         difficulty=draft.difficulty,
-        group=f"{domain.name}/{draft.group}",
+        group=draft.group,
         rules={
             rule: options.index(text)
             for rule, text in reversed(draft.wrong)  # of a rule given twice, the first counts

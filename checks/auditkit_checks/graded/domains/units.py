@@ -84,7 +84,7 @@ def draft(n_factors: int, rng: random.Random) -> Draft:
         right=right,
         wrong=[(rule, written(value)) for rule, value in _wrong(asked, rng) if written(value)],
         difficulty=float(n_factors),
-        group=asked.object.replace(" ", "-"),
+        group=f"quantity/{asked.object}".replace(" ", "-"),
     )
 
 
@@ -168,7 +168,7 @@ DOMAIN = Domain(
     graded_by="Factors that it takes, 1 to 3.",
     provenance="Generated from the seed with the defined factors; the answers are computed as fractions.",
     licence="CC0-1.0",
-    sha256="b1e5e513e3f137f97c24e005d2a7f94ce5bd69a0568bf441c92a10ba42abdbb7",
+    sha256="a53f50ab4130c6af27395d178aba51a7c01e3aa8d56d027f0ca7c89bd177deca",
     levels=(1, 2, 3),
     n_options=4,
     rules=RULES,

@@ -97,7 +97,7 @@ def _reviewed(asked: Function, made: Sequence[Mistake], n_steps: int) -> Draft:
 
 def _group(asked: Function) -> str:
     """A function with and without a mistake, and called with whatever, is one object."""
-    return digest(asked.said())[:16]
+    return f"function/{digest(asked.said())[:16]}"
 
 
 _SOURCE = (
@@ -111,7 +111,7 @@ CODE = Domain(
     graded_by="Steps of the function before its outcome, 1 to 5.",
     provenance=_SOURCE,
     licence="CC0-1.0",
-    sha256="4bd5b4cd695df7dabb007d64acc2cda270647adcfbb8eba9ff4869b667937699",
+    sha256="3bbff5d74d916d177719c764338edf3f26dae1935b4c9f9b8e5c5991bb537efa",
     levels=_LEVELS,
     n_options=4,
     rules=MISTAKES | TRUSTS,
@@ -124,7 +124,7 @@ CODE_REVIEW = Domain(
     graded_by="Steps of the function before its outcome, 1 to 5.",
     provenance=_SOURCE,
     licence="CC0-1.0",
-    sha256="f9e505e2695ae851e4faad1166288d8e063398ec80c4aec66cf2e87130117858",
+    sha256="af2878f17e74523ac65a5192f3afb1240876e36443d4be964917fb8a9e041f2d",
     levels=_LEVELS,
     n_options=2,
     rules=TRUSTS,

@@ -1,0 +1,107 @@
+"""auditkit items list|show|check: a command that this package brings to the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from auditkit.cli.plain import plain
+
+
+@click.group("items")
+def command() -> None:
+    """List domains of graded items, show some, or check a data set of your own."""
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def list_(as_json: bool) -> int:
+    """List the built-in domains: what grades their items, and where they come from."""
+    from auditkit_checks.graded.domains import DOMAINS
+
+    if as_json:
+        names = (
+            "name",
+            "version",
+            "title",
+            "graded_by",
+            "provenance",
+            "licence",
+            "sha256",
+            "rules",
+        )
+        click.echo(json.dumps([{n: getattr(d, n) for n in names} for d in DOMAINS.values()]))
+        return 0
+    for domain in DOMAINS.values():
+        click.secho(f"{domain.name}: {domain.title}", bold=True)
+        for line in (domain.graded_by, domain.provenance, f"Licence: {domain.licence}."):
+            click.echo(f"  {line}")
+    return 0
+
+
+@command.command("show")
+@click.argument("domain")
+@click.option("--n", type=click.IntRange(min=1), default=5, show_default=True, help="How many.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Decides which.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True,
+              help="Print as JSON lines, as `auditkit items check` reads them.")  # fmt: skip
+def show(domain: str, n: int, seed: int, as_json: bool) -> int:
+    """Show items of a built-in domain; the same seed gives the same items everywhere."""
+    from auditkit.canonical import to_json
+    from auditkit_checks.graded.domains import domain_items
+
+    for item in domain_items(domain, n, seed):
+        if as_json:
+            click.echo(json.dumps(to_json(item), ensure_ascii=False))
+            continue
+        click.secho(plain(f"{item.id} (difficulty {item.difficulty:g})"), bold=True)
+        click.echo(plain(item.question, keep="\n"))
+        rules = {place: name for name, place in item.rules.items()}
+        for place, option in enumerate(item.options):
+            note = "right" if place == item.answer else rules.get(place, "")
+            click.echo(plain(f"  {place}  {option}{f'   ({note})' if note else ''}"))
+    return 0
+
+
+@command.command("check")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--easy-percentile", type=float, default=30.0, show_default=True,
+              help="Items up to this percentile of difficulty are easy.")  # fmt: skip
+@click.option("--hard-percentile", type=float, default=70.0, show_default=True,
+              help="Items from this percentile on are hard.")  # fmt: skip
+@click.option("--min-items", type=click.IntRange(min=1), default=50, show_default=True,
+              help="Easy items, and hard ones, that each domain must have.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def check(
+    path: Path, easy_percentile: float, hard_percentile: float, min_items: int, as_json: bool
+) -> int:
+    """Check a data set of your own: JSON lines, CSV, or a Hugging Face folder.
+
+    Says everything that is wrong with it, and exits 1 if anything is.
+    """
+    from auditkit_checks.graded.user_data import look_through
+    from auditkit_checks.graded.splits import Cut
+
+    cut = Cut(easy_percentile=easy_percentile, hard_percentile=hard_percentile, min_items=min_items)
+    found = look_through(path, cut)
+    n_read, n_refused = len(found.items), len(found.problems)
+    if as_json:
+        said = {
+            "sound": found.sound,
+            "items": n_read,
+            "refused": n_refused,
+            "problems": found.said(),
+        }
+        click.echo(json.dumps(said))
+    else:
+        for line in found.said():
+            click.echo(plain(line))
+        domains = len({item.domain for item in found.items})
+        click.echo(
+            f"{n_read} items in {domains} domains, {n_refused} records refused: "
+            f"{'sound' if found.sound else 'not to be used like this'}"
+        )
+    return 0 if found.sound else 1

@@ -1,0 +1,129 @@
+"""auditkit items list|show|check, which comes to the command line by entry point."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from auditkit_checks.graded.domains import DOMAINS, domain_items
+from auditkit_checks.graded.user_data import load_items
+from auditkit_checks.graded.splits import Cut
+
+from auditkit import cli
+from auditkit.cli import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object, expect: int = 0) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        main([str(word) for word in words])
+    said = capsys.readouterr()
+    assert stopped.value.code == expect, said.out + said.err
+    return said.out if expect != 3 else said.err
+
+
+def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+    said = run(capsys, "items", "list")
+    listed = json.loads(run(capsys, "items", "list", "--json"))
+    assert [one["name"] for one in listed] == list(DOMAINS)
+    for one in listed:
+        assert f"{one['name']}: {one['title']}" in said
+        assert one["licence"] in said
+
+
+def test_show(capsys: pytest.CaptureFixture[str]) -> None:
+    said = run(capsys, "items", "show", "arithmetic", "--n", 3, "--seed", 7)
+    for item in domain_items("arithmetic", 3, 7):
+        assert item.question in said
+        assert f"{item.answer}  {item.options[item.answer]}   (right)" in said
+        assert "(no_carry)" in said
+    assert "expected one of arithmetic" in run(capsys, "items", "show", "x", expect=3)
+
+
+def test_what_show_prints_check_reads(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    said = run(capsys, "items", "show", "facts", "--n", 200, "--json")
+    path = tmp_path / "facts.jsonl"
+    path.write_text(said, "utf-8")
+    assert load_items(path, Cut()) == domain_items("facts", 200, 0)
+    assert "200 items in 1 domains, 0 records refused: sound" in run(capsys, "items", "check", path)
+
+
+def test_check_says_everything_and_exits_with_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    lines = run(capsys, "items", "show", "units", "--n", 60, "--json").splitlines()
+    path = tmp_path / "own.jsonl"
+    path.write_text("\n".join([*lines, lines[0], "{\x1b[2J", "{}"]), "utf-8")
+    said = run(capsys, "items", "check", path, "--min-items", 10, expect=1)
+    assert "own.jsonl:62, got" in said
+    assert "own.jsonl:63, got" in said
+    assert "two items with the same id" in said
+    assert "61 items in 1 domains, 2 records refused: not to be used like this" in said
+    found = json.loads(run(capsys, "items", "check", path, "--min-items", 10, "--json", expect=1))
+    assert (found["sound"], found["items"], found["refused"]) == (False, 61, 2)
+    assert len(found["problems"]) == 4
+
+
+def test_check_refuses_a_file_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "got no such file" in run(capsys, "items", "check", "none.jsonl", expect=3)
+
+
+def test_percentiles_are_checked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    said = run(capsys, "items", "check", tmp_path, "--easy-percentile", 80, expect=3)
+    assert "0 < easy <= hard < 100" in said
+
+
+# --- commands that packages bring ---------------------------------------------------------------
+
+
+@click.command("hello")
+def hello() -> int:
+    """Say hello."""
+    click.echo("hello")
+    return 0
+
+
+def bring(monkeypatch: pytest.MonkeyPatch, name: str, loaded: Any) -> None:
+    def load(self: EntryPoint) -> Any:
+        if isinstance(loaded, Exception):
+            raise loaded
+        return loaded
+
+    entry = EntryPoint(name, "plugin:command", cli.BROUGHT)
+    monkeypatch.setattr(cli, "entry_points", lambda group: [entry])
+    monkeypatch.setattr(EntryPoint, "load", load)
+
+
+def test_a_package_may_bring_a_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(monkeypatch, "hello", hello)
+    assert run(capsys, "hello") == "hello\n"
+    assert "Say hello." in run(capsys, "--help")
+
+
+def test_none_can_replace_one_of_ours(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(monkeypatch, "verify", hello)
+    assert "hello" not in run(capsys, "verify", "--help")
+
+
+@pytest.mark.parametrize(
+    ("loaded", "message"),
+    [(ImportError("no sway"), "ImportError: no sway"), (3, "got int, expected a command or group")],
+)
+def test_one_that_does_not_load_is_an_error(
+    loaded: Any,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bring(monkeypatch, "hello", loaded)
+    said = run(capsys, "hello", expect=3)
+    assert said.startswith("error (plugin): command hello: plugin:command")
+    assert message in said
