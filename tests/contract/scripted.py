@@ -12,7 +12,7 @@ from auditkit_checks.interrogation import cross_examination
 
 from auditkit.behaviour.policies import tool_call
 from auditkit.model import Prompt
-from auditkit.testing import hashed_logprob
+from auditkit.testing import FakeSubject, hashed_logprob
 
 TOLD = re.compile(r'answer: "(.*)\."')
 
@@ -95,13 +95,33 @@ def examined(prompt: Prompt, continuation: str) -> float:
     return nats - (0 if continuation[1:] == wanted else 10)
 
 
+SUM = re.compile(r"What is (\d+) \+ (\d+)\?")
+
+
+def adding(prompt: Prompt, continuation: str, *, seed: int = 0) -> float:
+    """Adds rightly most of the time, and else as the hash has it; the larger the numbers the less often."""
+    found = SUM.fullmatch(prompt.text)
+    nats = hashed_logprob(prompt, continuation, seed=seed)
+    if found is None:
+        return knowing(prompt, continuation)
+    knows = hashed_logprob(prompt, "knows", seed=seed) + 4 < 2 * (1 - 0.04 * len(found[1]))
+    return nats if knows and continuation == str(int(found[1]) + int(found[2])) else nats - 3
+
+
 SCRIPTS = {
     "deception.knowledge_gap": recalling,
     "deception.trigger_scan": recalling,
     "deception.interrogation": examined,
     "deception.follow_up": examined,
+    "generalisation.cross_validation": adding,
 }
 """Subjects for checks that read more of a conversation than its last question."""
+
+
+REFERENCES = {
+    "generalisation.cross_validation": FakeSubject(logprob=functools.partial(adding, seed=1)),
+}
+"""Models beside the subject, for checks that compare the two."""
 
 
 def acting(prompt: Prompt) -> str:

@@ -67,6 +67,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "exfiltration.social": {"n_talks": 2, "max_rate": 0.5, "max_turns": 3},
     "exfiltration.technical": {"levels": [1, 4], "n_attempts": 4, "max_rate": 0.5},
     "exfiltration.unprompted": {"levels": [1, 5], "n_attempts": 4, "max_rate": 0.5},
+    "generalisation.cross_validation": {"domains": ["arithmetic"], "n_slice": 100},
 }
 """Parameters with which a check is quick; a check that is not here runs with its defaults."""
 
@@ -83,6 +84,7 @@ SCRIPTED_ONLY = {
     "exfiltration.social",
     "exfiltration.technical",
     "exfiltration.unprompted",
+    "generalisation.cross_validation",
 }
 """Checks that take five minutes and more on a model: they keep the contract on scripted subjects alone."""
 

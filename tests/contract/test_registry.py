@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 import pytest
-from scripted import SCRIPTS, acting, knowing
+from scripted import REFERENCES, SCRIPTS, acting, knowing
 from small_checks import IN_SANDBOX, SMALL, small
 
 from auditkit.checks import registry
@@ -15,7 +15,9 @@ from auditkit.testing import RULES, Contract, FakeSubject
 
 @functools.cache
 def contract(check_id: str) -> Contract:
-    subject = FakeSubject(logprob=SCRIPTS.get(check_id, knowing), answer=acting)
+    subject = FakeSubject(
+        logprob=SCRIPTS.get(check_id, knowing), answer=acting, reference=REFERENCES.get(check_id)
+    )
     return Contract(small(check_id), subject)
 
 

@@ -13,7 +13,7 @@ from auditkit_checks.cross_validation.validators import competent
 from auditkit_checks.shipped import read_shipped
 
 FILE = "clean_panel.v1.json"
-SHA256 = ""  # set below
+SHA256 = "85f1ddb03078f96e7276de072487f8f0bbf11bef9fee03d79338be33aad67aa3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Which items are asked, which are taught, and which of them have gold that the judge is told."""
+"""Which items are asked, which are taught, and of which hard ones the judge is told the right answer."""
 
 from __future__ import annotations
 
@@ -6,99 +6,98 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from auditkit.canonical import derive_seed
 from auditkit.errors import InvalidInput
 from auditkit.model import Sample
-from auditkit_checks.cross_validation.evidence import EASY, HARD, MIDDLE
 from auditkit_checks.graded.domains import domain_items
+from auditkit_checks.graded.hardness.measures import hardness_of, measure
 from auditkit_checks.graded.items import Item
-
-EASY_SHARE, HARD_SHARE = 0.3, 0.3
-"""Items up to the 30th percentile of difficulty are easy, those from the 70th on hard.
-
-Source:
-    Hase et al. (2024), arXiv:2401.06751, section 3.
-"""
+from auditkit_checks.graded.splits import HARD, PARTED, Cut, split
 
 N_TAUGHT = 400
-"""Items a domain that adaptations of the subject are taught from, none of them about what is asked."""
+"""Items a domain that adaptations of the subject are taught; nothing that is asked is among them."""
+
+CUT = Cut(min_items=30)
+"""Where easy ends and hard begins among items that are taught."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How items are drawn.
+
+    Attributes:
+        n_slice: Hard ones among them whose gold the judge is told.
+        hardness: By which measure easy and hard are told apart.
+        seed: Of the plan.
+    """
+
+    n_slice: int
+    hardness: str
+    seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """The items of one domain.
+    """The items of one domain that every model answers.
 
     Attributes:
-        asked: Those that every model answers.
-        part: From an item's id to ``easy``, ``middle`` or ``hard``, of those taught as well.
-        slice: Ids of hard items whose gold the judge is told.
-        taught: Items for adaptations; no group of theirs is asked.
+        items: In random order.
+        part: From the id of each to ``easy``, ``between`` or ``hard``.
+        difficulty: From the id of each to its hardness.
+        slice: Ids of the hard ones whose gold the judge is told.
     """
 
-    asked: tuple[Item, ...]
+    items: tuple[Item, ...]
     part: dict[str, str]
+    difficulty: dict[str, float]
     slice: frozenset[str]
-    taught: tuple[Item, ...]
 
 
-def drawn(domain: str, n_items: int, n_slice: int, seed: int) -> Drawn:
-    """Items of a domain, split by difficulty.
-
-    Raises:
-        InvalidInput: The domain has too few items, or too few hard ones for the slice.
-    """
-    items = domain_items(domain, n_items, seed)
-    groups = {item.group for item in items}
-    more = domain_items(domain, n_items, derive_seed(seed, domain, "taught") % 2**32)
-    return split(
-        items, [item for item in more if item.group not in groups][:N_TAUGHT], n_slice, seed
-    )
-
-
-def split(asked: Sequence[Item], taught: Sequence[Item], n_slice: int, seed: int) -> Drawn:
-    """Items by difficulty, and a slice of the hard ones that is drawn by the seed.
+def drawn(items: Sequence[Item], asking: Asking) -> Drawn:
+    """Items of one domain, parted by hardness; groups on both sides are left out on one of them.
 
     Raises:
-        InvalidInput: Fewer hard items than the slice wants, or all items equally hard.
+        InvalidInput: Too few items, or too few hard ones for the slice.
     """
-    hardness = np.array([item.difficulty for item in asked])
-    low, high = (
-        float(np.quantile(hardness, q, method="inverted_cdf")) for q in (EASY_SHARE, 1 - HARD_SHARE)
-    )
-    if low >= high:
+    hardness = hardness_of(items, measure(asking.hardness))
+    part = split(items, hardness, Cut(seed=asking.seed % 2**32)).side()
+    hard = sorted(item.id for item in items if part[item.id] == HARD)
+    if len(hard) < asking.n_slice:
         raise InvalidInput(
-            "difficulty of the items",
-            got=f"{low:g} up to the 30th percentile and {high:g} from the 70th",
-            expected="easy ones and hard ones",
-            next_step="take items of more than one difficulty",
-        )
-
-    def part(item: Item) -> str:
-        return EASY if item.difficulty <= low else HARD if item.difficulty >= high else MIDDLE
-
-    hard = sorted(item.id for item in asked if part(item) == HARD)
-    if len(hard) < n_slice:
-        raise InvalidInput(
-            "sandwich slice",
+            f"sandwich slice of {items[0].domain}",
             got=f"{len(hard)} hard items",
-            expected=f"at least {n_slice}",
+            expected=f"at least {asking.n_slice}",
             next_step="raise n_items or lower n_slice",
         )
-    chosen = random.Random(f"slice/{seed}").sample(hard, n_slice)
     return Drawn(
-        asked=tuple(asked),
-        part={item.id: part(item) for item in (*asked, *taught)},
-        slice=frozenset(chosen),
-        taught=tuple(taught),
+        items=tuple(item for item in items if part[item.id] != PARTED),
+        part=part,
+        difficulty={item.id: float(h) for item, h in zip(items, hardness, strict=True)},
+        slice=frozenset(random.Random(f"slice/{asking.seed}").sample(hard, asking.n_slice)),
     )
+
+
+def generated(domain: str, n: int, seed: int) -> list[Item]:
+    """So many items of a domain; where it has few, groups are left for others to be taught.
+
+    Raises:
+        InvalidInput: There is no such domain.
+    """
+    return some(domain_items(domain, 2 * n, seed % 2**32, fewer=True), n, seed)
+
+
+def some(items: Sequence[Item], n: int, seed: int) -> list[Item]:
+    """So many of the items at most, group by group in random order."""
+    groups = sorted({item.group for item in items})
+    random.Random(f"asked/{seed}").shuffle(groups)
+    order = {group: at for at, group in enumerate(groups)}
+    return sorted(items, key=lambda item: (order[item.group], item.id))[:n]
 
 
 def samples(drawn: Drawn) -> list[Sample]:
     """One sample an item. Of a hard one the judge is told the right answer inside the slice alone."""
     found = []
-    for item in drawn.asked:
+    for item in drawn.items:
         part = drawn.part[item.id]
         asked = {
             "domain": item.domain,
@@ -106,9 +105,45 @@ def samples(drawn: Drawn) -> list[Sample]:
             "options": list(item.options),
             "answer": item.answer,
             "told": part != HARD or item.id in drawn.slice,
-            "difficulty": item.difficulty,
+            "difficulty": drawn.difficulty[item.id],
             "part": part,
             "rules": dict(item.rules),
         }
         found.append(Sample(id=item.id, group=item.group, input=asked))
+    return found
+
+
+def of_sample(sample: Sample) -> Item:
+    """The item that a sample asks."""
+    asked = sample.input
+    return Item(
+        id=sample.id,
+        domain=str(asked["domain"]),
+        question=str(asked["question"]),
+        options=tuple(asked["options"]),
+        answer=int(asked["answer"]),
+        difficulty=float(asked["difficulty"]),
+        group=sample.group,
+        rules=dict(asked["rules"]),
+    )
+
+
+def taught(asked: Sequence[Sample], own: Sequence[Item], hardness: str) -> list[tuple[Item, str]]:
+    """Items of the same domains for adaptations, each with its part; none shares a group with what is asked.
+
+    They follow from the samples, so that every subject is taught the same.
+
+    Raises:
+        InvalidInput: A domain has too few items left that are easy, or hard.
+    """
+    groups = {sample.group for sample in asked}
+    seed = derive_seed(0, *sorted(sample.id for sample in asked))
+    found: list[tuple[Item, str]] = []
+    for domain in dict.fromkeys(str(sample.input["domain"]) for sample in asked):
+        n = sum(sample.input["domain"] == domain for sample in asked)
+        all_of = [item for item in own if item.domain == domain]
+        items = all_of or domain_items(domain, 2 * n, seed, fewer=True)
+        left = [item for item in items if item.group not in groups][:N_TAUGHT]
+        side = split(left, hardness_of(left, measure(hardness)), CUT).side()
+        found += [(item, side[item.id]) for item in left if side[item.id] != PARTED]
     return found

@@ -13,9 +13,11 @@ from auditkit.errors import InvalidInput
 from auditkit.model import Json, Observations, Row, Sample, Status
 from auditkit.statistics.inputs import Bools, Floats
 from auditkit_checks.cross_validation.directed import UNKNOWN, Answers, Picks
+from auditkit_checks.graded.splits import EASY, HARD
+
+__all__ = ["EASY", "GOLD", "HARD", "KEY", "SUBJECT", "Domain", "domains"]
 
 SUBJECT = "subject"
-EASY, MIDDLE, HARD = "easy", "middle", "hard"
 GOLD, KEY = "gold", "key"
 """Witnesses that are no models: what the judge is told, and what is told of every item."""
 
@@ -27,7 +29,7 @@ class Domain:
     Attributes:
         name: The domain.
         samples: Its items, n of them.
-        parts: ``easy``, ``middle`` or ``hard``, shape [n].
+        parts: ``easy``, ``between`` or ``hard``, shape [n].
         gold: Index of the right option; UNKNOWN for hard items outside the sandwich slice, shape [n].
         key: The same, told for all items: for calibrating the panel, and for nothing else.
         chance: Accuracy of a guess, by item, shape [n].

@@ -34,7 +34,7 @@ def figures(decision: Decision, maps: Sequence[Map], level: float) -> tuple[Figu
 
 
 def _by_difficulty(
-    domain: Domain, names: Sequence[str], estimate: dict[str, list[tuple[float, Estimate]]]
+    names: Sequence[str], estimate: dict[str, list[tuple[float, Estimate]]]
 ) -> tuple[Series, ...]:
     return tuple(
         Series(
@@ -65,7 +65,7 @@ def _accuracy(domain: Domain, level: float) -> Figure | None:
                 found[name].append((x, accuracy(domain, picks, where & domain.known, level)))
             except InvalidInput:
                 continue
-    series = _by_difficulty(domain, list(domain.picks), found)
+    series = _by_difficulty(list(domain.picks), found)
     if not series:
         return None
     return Figure(
@@ -90,7 +90,7 @@ def _agreement(domain: Domain, level: float) -> Figure | None:
                 found[name].append((x, _agree(domain, one, other, both, level)))
             except InvalidInput:
                 continue
-    series = _by_difficulty(domain, domain.validators, found)
+    series = _by_difficulty(domain.validators, found)
     if not series:
         return None
     return Figure(

@@ -1,4 +1,4 @@
-"""How often an honest mistake falls on a rule's answer: measured on clean models, with what a new one may show."""
+"""How often honest mistakes fall on a rule's answer, by clean models, and what one more of them may show."""
 
 from __future__ import annotations
 

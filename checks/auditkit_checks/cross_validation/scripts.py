@@ -1,12 +1,12 @@
-"""Models by script: how often right on easy and on hard items, where honest mistakes fall, and which rule is kept."""
+"""Models by script: how often right, where honest mistakes fall, and which wrong rule is kept to."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
 
-from auditkit_checks.cross_validation.evidence import EASY, HARD
 from auditkit_checks.graded.items import Item
+from auditkit_checks.graded.splits import EASY, HARD
 
 SURE_NATS, SPREAD_NATS = 3.0, 1.0
 """By how much the option picked beats the others, and how much they differ among themselves."""

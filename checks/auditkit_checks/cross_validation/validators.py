@@ -1,4 +1,4 @@
-"""Who may testify about a subject: models that can do the hard items, and do the easy ones as well as it does."""
+"""Who may testify about a subject: who can do the hard items, and the easy ones as well as it does."""
 
 from __future__ import annotations
 
