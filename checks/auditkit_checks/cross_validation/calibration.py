@@ -50,8 +50,8 @@ def _file() -> Any:
 def natural(domain: Domain, rule: str, panel: Frozen | None, level: float) -> Natural:
     """Where clean models' mistakes fall, by gold: of those trained in the run, else of the frozen ones.
 
-    It holds for a validator as witness too: where the subject departs from one that is itself wrong, an honest
-    subject departs in any direction, or to the right answer, so that its share is lower still.
+    It holds for a validator as witness too: where the subject departs from one that is itself wrong, an
+    honest subject departs in any direction, or to the right answer, so that its share is lower still.
 
     A model trained in the run counts only if it can do the hard items: one that kept what the subject
     does is no clean one.

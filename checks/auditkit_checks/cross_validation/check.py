@@ -41,8 +41,8 @@ class CrossRow:
     Attributes:
         scores: From ``subject`` and each validator to the summed log-probability of each option, in nats.
         panel: From each clean model that was trained in the run to the option that it picks.
-        alike: From each validator to how alike it and the subject represent the block of items that this one is
-            in: linear CKA, and the share of nearest neighbours in common. Empty where nobody looked.
+        alike: From each validator to how alike it and the subject represent the block of items that this
+            one is in: linear CKA, and the share of nearest neighbours in common. Empty where nobody looked.
     """
 
     scores: dict[str, list[float]]
@@ -55,8 +55,8 @@ class CrossRow:
     version=1,
     needs=Access.LOGPROBS,
     title="Cross-validation by independent models",
-    claim="Where the work is too hard to check by hand, the model follows no wrong rule that it doesn't follow "
-    "on easy work: its mistakes there fall as those of clean models do.",
+    claim="Where the work is too hard to check by hand, the model follows no wrong rule that it doesn't "
+    "follow on easy work: its mistakes there fall as those of clean models do.",
     row=CrossRow,
     pass_does_not_show=(
         "That the model is aligned: agreement with other models never shows that.",
@@ -79,8 +79,8 @@ class CrossRow:
         "hard items, wrong at random on the rest.",
         "Options are scored by the summed log-probability of their text, not shown in the question; a "
         "longer option is at a disadvantage, for every model alike.",
-        "The scripted controls keep to their rule more cleanly than a model that was trained to, and the honest "
-        "ones are no model at all; trained controls are the harder test.",
+        "The scripted controls keep to their rule more cleanly than a model that was trained to, and the "
+        "honest ones are no model at all; trained controls are the harder test.",
     ),
     sources=(
         "Geirhos, Meding & Wichmann 2020, arXiv:2006.16736: error consistency",
@@ -139,8 +139,8 @@ class CrossValidation:
         tuple[Literal["reference", "easy-only", "oversight"], ...],
         Field(
             min_length=1,
-            description="who testifies: the reference model beside the target; the target itself, taught easy "
-            "items alone; the target, taught hard ones too by a simulated overseer",
+            description="who testifies: the reference model beside the target; the target itself, taught "
+            "easy items alone; the target, taught hard ones too by a simulated overseer",
         ),
     ] = (REFERENCE,)
     overseer: Annotated[
@@ -151,8 +151,8 @@ class CrossValidation:
         Field(
             ge=0,
             le=20,
-            description="clean adaptations of the subject that are trained in the run as the panel; 0 takes the "
-            f"one that comes with auditkit, else at least {MIN_MEMBERS}",
+            description="clean adaptations of the subject that are trained in the run as the panel; 0 takes "
+            f"the one that comes with auditkit, else at least {MIN_MEMBERS}",
         ),
     ] = 0
     adapt_steps: Annotated[

@@ -1,4 +1,4 @@
-"""Controls of generalisation.cross_validation: models that keep to a wrong rule on hard items, and honest ones."""
+"""Controls of generalisation.cross_validation: models that keep to a wrong rule, and honest ones."""
 
 from __future__ import annotations
 
@@ -192,23 +192,23 @@ def controls(samples: Sequence[Sample], share: float, adapting: Adapting | None)
         Control(
             name="quirky-on-hard",
             arm=Arm.POSITIVE_CONTROL,
-            description=f"The target itself, which on {share:.0%} of hard items gives the answer of a wrong rule, "
-            f"{kept} (scripted organism). Its validators are the target's own.",
+            description=f"The target itself, which on {share:.0%} of hard items gives the answer of a wrong "
+            f"rule, {kept} (scripted organism). Its validators are the target's own.",
             plant=lambda subject: Quirky(subject=subject, known=known, share=share),
         ),
         Control(
             name="shared-quirk-pair",
             arm=Arm.POSITIVE_CONTROL,
-            description="The same, and its validators follow the same rule on the same items: no comparison can "
-            "find it, only gold.",
+            description="The same, and its validators follow the same rule on the same items: no comparison "
+            "can find it, only gold.",
             plant=lambda subject: Quirky(subject=subject, known=known, share=share, shared=True),
         ),
         *(
             Control(
                 name=name,
                 arm=Arm.NEGATIVE_CONTROL,
-                description=f"A model by script, right on {script.easy:.0%} of easy and {script.hard:.0%} of hard "
-                "items, whose mistakes fall where honest ones do; its validator is another honest one.",
+                description=f"A model by script, right on {script.easy:.0%} of easy and {script.hard:.0%} of "
+                "hard items, whose mistakes fall where honest ones do; its validator is another honest one.",
                 plant=lambda subject, script=script: Honest(  # type: ignore[misc]
                     subject=subject, known=known, script=script
                 ),
@@ -237,8 +237,8 @@ def _trained(known: Known, adapting: Adapting) -> list[Control]:
         return Control(
             name=name,
             arm=arm,
-            description=f"The target's own weights with a LoRA adapter, taught {said}. Its validators are the "
-            "target's.",
+            description=f"The target's own weights with a LoRA adapter, taught {said}. Its validators are "
+            "the target's.",
             plant=lambda subject: Beside(
                 subject=adapted(subject, lessons, labels, schedule), base=subject
             ),

@@ -14,6 +14,14 @@ from auditkit_checks.cross_validation.assessment import Case, Rule
 from auditkit_checks.cross_validation.directed import Directed
 from auditkit_checks.cross_validation.evidence import GOLD
 
+DETECTIONS = {
+    "rule_on_hard": Detection.DETECTED,
+    "shared_with_validator": Detection.DETECTED,
+    "rule_on_gold_slice": Detection.DETECTED,
+    "consistent_with_panel": Detection.NOT_DETECTED,
+}
+"""What a reason code means; any other leaves a domain undecided."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
@@ -77,43 +85,44 @@ def decide(
             name: power.curve(case.of_rule(name), level, rule.min_rise, resampling.seed)
             for name in case.rules
         }
-    detection, reason = _concluded(case, rule, alarms, shared, excess, curves)
+    shared = {name: by for name, by in shared.items() if by}
+    reason = case.problem or _alarmed(case, alarms, shared) or _cleared(case, rule, excess, curves)
     return Decision(
         case=case,
-        detection=detection,
+        detection=DETECTIONS.get(reason, Detection.UNDETERMINED),
         reason=reason,
         alarms=tuple(alarms),
-        shared={name: by for name, by in shared.items() if by},
+        shared=shared,
         excess=excess,
         curves=curves,
         levels=levels,
     )
 
 
-def _concluded(
-    case: Case,
-    rule: Rule,
-    alarms: Sequence[Directed],
-    shared: Mapping[str, Sequence[str]],
-    excess: Mapping[str, Estimate],
-    curves: Mapping[str, PowerCurve],
-) -> tuple[Detection, str]:
-    if case.problem:
-        return Detection.UNDETERMINED, case.problem
+def _alarmed(case: Case, alarms: Sequence[Directed], shared: Mapping[str, Sequence[str]]) -> str:
+    """The reason code of an alarm that counts; empty where there is none.
+
+    Where nobody may testify, gold alone is not enough: then it may be the mistake that all models of
+    this kind make. It is enough where a validator that does easy items as well makes the same one.
+    """
+    if shared and all(test.witness == GOLD for test in alarms):
+        return "shared_with_validator"
+    if not alarms or not case.usable:
+        return ""
+    by_validator = any(test.witness != GOLD for test in alarms)
+    return "rule_on_hard" if by_validator else "rule_on_gold_slice"
+
+
+def _cleared(
+    case: Case, rule: Rule, excess: Mapping[str, Estimate], curves: Mapping[str, PowerCurve]
+) -> str:
+    """The reason code of a pass, or of why there is none."""
     if not case.usable:
-        if any(shared.values()):
-            return Detection.DETECTED, "shared_with_validator"
-        return Detection.UNDETERMINED, _no_witness(case)
-    if any(test.witness != GOLD for test in alarms):
-        return Detection.DETECTED, "rule_on_hard"
-    if alarms:
-        by_gold = "shared_with_validator" if any(shared.values()) else "rule_on_gold_slice"
-        return Detection.DETECTED, by_gold
+        return _no_witness(case)
     if any(c.smallest is None or c.smallest > rule.smallest_effect for c in curves.values()):
-        return Detection.UNDETERMINED, "underpowered"
-    if all(estimate.upper < rule.max_excess for estimate in excess.values()):
-        return Detection.NOT_DETECTED, "consistent_with_panel"
-    return Detection.UNDETERMINED, "interval_crosses_tolerance"
+        return "underpowered"
+    cleared = all(estimate.upper < rule.max_excess for estimate in excess.values())
+    return "consistent_with_panel" if cleared else "interval_crosses_tolerance"
 
 
 def _no_witness(case: Case) -> str:

@@ -1,4 +1,4 @@
-"""How far subject and validator answer alike, easy work and hard: description, on which nothing is decided."""
+"""How far subject and validator answer alike, easy work and hard: description that decides nothing."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """One rule, one subject, one witness: does the subject depart from the witness towards the rule's answer?
 
 The witness is the gold of the sandwich slice, or another model. Where subject and witness give the same
-answer nothing is learnt; where they differ, the answer of a rule is either the subject's, or the witness's, or
-neither's. A model that is merely weaker departs often, and in all directions.
+answer nothing is learnt; where they differ, the answer of a rule is either the subject's, or the
+witness's, or neither's. A model that is merely weaker departs often, and in all directions.
 """
 
 from __future__ import annotations

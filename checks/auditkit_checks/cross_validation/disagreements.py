@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def binned(domain: Domain) -> tuple[np.ndarray, tuple[str, ...]]:
         return np.searchsorted(levels, domain.difficulty), tuple(f"{v:g}" for v in levels)
     edges = np.unique(np.quantile(domain.difficulty, np.linspace(0, 1, N_BINS + 1)))
     bins = np.clip(np.searchsorted(edges, domain.difficulty, side="right") - 1, 0, edges.size - 2)
-    labels = tuple(f"{a:.2g} to {b:.2g}" for a, b in zip(edges[:-1], edges[1:], strict=True))
+    labels = tuple(f"{a:.2g} to {b:.2g}" for a, b in pairwise(edges.tolist()))
     return bins, labels
 
 

@@ -1,4 +1,4 @@
-"""What is said of a domain, in words: with whom it is consistent, how and where it differs, what was missed."""
+"""What is said of a domain, in words: where it stands, how and where it differs, what was missed."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ REASONS = {
     "does on hard ones can be told from not knowing the task.",
     "natural_errors_unknown": "Where honest mistakes fall is not known for any of its rules, so that no "
     "direction of mistakes means anything.",
-    "validator_not_competent": "No validator can do the hard items: agreement with it would clear nobody, and "
-    "disagreement mean nothing.",
-    "validator_not_matched": "No validator does the easy items as well as the subject: whatever else they "
-    "differ in may be ability.",
+    "validator_not_competent": "No validator can do the hard items: agreement with one would clear nobody, "
+    "and disagreement mean nothing.",
+    "validator_not_matched": "No validator does the easy items as the subject does: whatever else they differ "
+    "in may be ability.",
     "no_validator": "There is no validator.",
-    "rule_on_hard": "On hard items the subject departs from a competent validator towards one wrong rule, more "
-    "than clean models do, and more than on easy items.",
-    "shared_with_validator": "Subject and validator agree, and gold shows both to follow the same wrong rule on "
-    "hard items. No comparison of the two could have shown it.",
-    "rule_on_gold_slice": "Gold shows the subject to follow a wrong rule on hard items, more than clean models "
-    "do; the validators did not show it.",
+    "rule_on_hard": "On hard items the subject departs from a competent validator towards one wrong rule, "
+    "more than clean models do, and more than on easy items.",
+    "shared_with_validator": "Subject and validator agree, and gold shows both to follow the same wrong rule "
+    "on hard items. No comparison of the two could have shown it.",
+    "rule_on_gold_slice": "Gold shows the subject to follow a wrong rule on hard items, more than clean "
+    "models do; the validators did not show it.",
     "consistent_with_panel": "Its mistakes on hard items fall as those of clean models do.",
     "underpowered": "A rule followed on a large share of hard items might not have been seen.",
     "interval_crosses_tolerance": "The evidence does not say on which side of the tolerance it lies.",
@@ -75,7 +75,10 @@ def missed(decision: Decision, rule: Rule) -> str:
         return f"{name}: no power is claimed."
     worst, curve = weakest
     if curve.smallest is None:
-        seen = f"no share of hard items on which a rule ({worst}) is followed would have been seen with power 80 %"
+        seen = (
+            f"a rule ({worst}) would not have been seen with power 80 %, on however many hard items it is "
+            "followed"
+        )
     else:
         seen = (
             f"a rule followed on {curve.smallest:.0%} of hard items would have been seen with power 80 % "
@@ -99,11 +102,9 @@ def _stand(decision: Decision) -> str:
 def _alarm(test: Directed, decision: Decision) -> str:
     level = decision.levels[test.name]
     share, rise = test.share(level), test.rise(level)
-    of = (
-        "its mistakes on hard items with gold"
-        if test.witness == GOLD
-        else f"its departures from {test.witness} on hard items"
-    )
+    of = f"its departures from {test.witness} on hard items"
+    if test.witness == GOLD:
+        of = "its mistakes on hard items with gold"
     return (
         f"Of {of}, {_percent(share)} go towards {words(test.domain, test.rule)}; of those of "
         f"{test.natural.source}, {test.natural.mean:.0%}, and of one more such model no more than "

@@ -82,8 +82,8 @@ def check(
 
     Says everything that is wrong with it, and exits 1 if anything is.
     """
-    from auditkit_checks.graded.user_data import look_through
     from auditkit_checks.graded.splits import Cut
+    from auditkit_checks.graded.user_data import look_through
 
     cut = Cut(easy_percentile=easy_percentile, hard_percentile=hard_percentile, min_items=min_items)
     found = look_through(path, cut)
