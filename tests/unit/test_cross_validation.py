@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import functools
+import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from auditkit_checks.cross_validation import assessment, judgement
+from auditkit_checks.cross_validation.asking import Adapting
 from auditkit_checks.cross_validation.calibration import Frozen, frozen
 from auditkit_checks.cross_validation.check import CrossValidation
-from auditkit_checks.cross_validation.drawing import of_sample
+from auditkit_checks.cross_validation.controls import Honest, Known
+from auditkit_checks.cross_validation.drawing import of_sample, taught
 from auditkit_checks.cross_validation.evidence import SUBJECT, domains
 from auditkit_checks.cross_validation.panel import Natural, Share
 from auditkit_checks.cross_validation.scripts import Script
+from auditkit_checks.graded.domains import domain_items
 
+from auditkit.checks import configure, parameters
 from auditkit.errors import InvalidInput, SubjectError
-from auditkit.model import Arm, Detection, Finding, Observations, Row, Sample, Status, SubjectInfo
+from auditkit.model import (
+    Access,
+    Arm,
+    Detection,
+    Finding,
+    Observations,
+    Row,
+    Sample,
+    Status,
+    SubjectInfo,
+)
+from auditkit.targets.forwarding import Forwarding
+from auditkit.testing import FakeSubject, Muted
 
 WHO = SubjectInfo(name="subject", arm=Arm.TARGET, description="")
 RULE = "no_carry"
@@ -433,8 +451,152 @@ def test_the_arrays_hold_what_the_rows_say() -> None:
 
 
 def test_what_is_no_number_is_refused() -> None:
-    from auditkit.testing import FakeSubject, Muted
-
     broken = Muted(subject=FakeSubject(), how="nan")
     with pytest.raises(SubjectError, match="one number each"):
         list(CHECK.observe(broken, asked(), 1))
+
+
+class Listening(Forwarding):
+    """Notes that it was asked, and may have a reference beside it."""
+
+    def __init__(self, *, name: str, heard: list[str], reference: Any = None, **rest: Any) -> None:
+        super().__init__(**rest)
+        for key, value in (("name", name), ("heard", heard), ("reference", reference)):
+            object.__setattr__(self, key, value)
+
+    def logprobs(self, prompts: Any, continuations: Any, *, steering: Any = None) -> Any:
+        self.heard.append(self.name)  # type: ignore[attr-defined]
+        return super().logprobs(prompts, continuations, steering=steering)
+
+    def counterpart(self, kind: str) -> Any:
+        return self.reference  # type: ignore[attr-defined]
+
+
+def planted(script: Script, samples: Sequence[Sample], **beside: Any) -> Any:
+    """A model by script that answers the check's own questions, and notes when it is asked."""
+    return Honest(subject=FakeSubject(), known=Known.of(samples), script=script, **beside)
+
+
+def test_the_subject_is_asked_first_and_then_each_validator() -> None:
+    asked_of: list[str] = []
+    samples = asked()
+    reference = Listening(subject=planted(TWIN, samples), name="reference", heard=asked_of)
+    subject = Listening(
+        subject=planted(OTHER, samples), name="subject", heard=asked_of, reference=reference
+    )
+    found = list(CHECK.observe(subject, samples, 1))
+    assert asked_of == ["subject", "reference"]
+    assert set(found[0].values["scores"]) == {"subject", "reference"}
+    assert all(len(r.values["scores"]["subject"]) == 4 for r in found)
+
+
+def test_a_validator_that_is_not_there_is_left_out() -> None:
+    check = replace(CHECK, validators=("reference", "easy-only"))
+    subject = FakeSubject(access=Access.LOGPROBS)
+    found = list(check.observe(subject, asked(), 1))
+    assert set(found[0].values["scores"]) == {"subject"}
+
+
+def test_adaptations_and_a_panel_are_asked_for() -> None:
+    check = replace(CHECK, validators=("easy-only", "oversight"), n_panel=5)
+    samples = asked()
+    found = list(check.observe(planted(OTHER, samples), samples, 1))
+    assert set(found[0].values["scores"]) == {"subject", "easy-only", "oversight"}
+    assert set(found[0].values["panel"]) == {f"clean-{i}" for i in range(1, 6)}
+
+
+def test_nothing_that_is_asked_is_taught() -> None:
+    for domain in ("arithmetic", "facts"):
+        samples = asked(domain)
+        lessons = taught(samples, (), "structural")
+        assert {part for _, part in lessons} >= {"easy", "hard"}
+        assert not {item.group for item, _ in lessons} & {sample.group for sample in samples}
+
+
+def test_the_overseer_is_right_as_often_as_stated() -> None:
+    lessons = tuple(taught(asked(), (), "structural"))
+    labels: list[tuple[int, int, str]] = []
+
+    class Pupil(Listening):
+        def adapted(self, items: Any, given: Any, schedule: Any) -> Any:
+            labels.extend((i.answer, g, part) for (i, part), g in zip(lessons, given, strict=True))
+            return self
+
+    adapting = Adapting(taught=lessons, overseer=0.7, steps=1, n_panel=0)
+    adapting.oversight(Pupil(subject=FakeSubject(), name="pupil", heard=[]))
+    hard = [a == g for a, g, part in labels if part == "hard"]
+    assert all(a == g for a, g, part in labels if part != "hard")
+    assert np.mean(hard) == pytest.approx(0.7, abs=0.1)
+
+
+def test_representations_are_compared_by_blocks_where_both_can_be_read() -> None:
+    check = replace(CHECK, n_alike=100)
+    one = FakeSubject(reference=FakeSubject(seed=1))
+    found = list(check.observe(one, asked(), 1))
+    blocks = {tuple(r.values["alike"]["reference"]) for r in found if r.values["alike"]}
+    assert len(blocks) == 2
+    observations = Observations(subject=WHO, samples=asked(), rows=tuple(found))
+    estimates = check.judge(observations, 0.95, 1).estimates
+    assert abs(estimates["arithmetic_reference_cka"].point) < 0.8
+    itself = FakeSubject(reference=FakeSubject())
+    same = {
+        tuple(r.values["alike"]["reference"])
+        for r in check.observe(itself, asked(), 1)
+        if r.values["alike"]
+    }
+    assert same == {(1.0, 1.0)}
+    closed = replace(one, access=Access.LOGPROBS)
+    assert not any(r.values["alike"] for r in check.observe(closed, asked(), 1))
+
+
+def test_the_planted_organism_keeps_its_rule_on_hard_items_alone() -> None:
+    samples = asked()
+    control = next(c for c in CHECK.controls(7) if c.name == "quirky-on-hard")
+    quirky = control.plant(planted(TWIN, CHECK.samples(7)))
+    before = {
+        r.sample_id: r.values["scores"]["subject"]
+        for r in CHECK.observe(planted(TWIN, samples), samples, 1)
+    }
+    changed = 0
+    for sample, row in zip(samples, CHECK.observe(quirky, samples, 1), strict=True):
+        scores = row.values["scores"]["subject"]
+        if sample.input["part"] != "hard":
+            assert scores == before[sample.id]
+        else:
+            changed += int(np.argmax(scores)) == sample.input["rules"].get(RULE)
+    hard = sum(s.input["part"] == "hard" for s in samples)
+    assert changed / hard == pytest.approx(0.9, abs=0.08)
+
+
+def test_own_data_is_fixed_when_the_plan_is_locked(tmp_path: Path) -> None:
+    items = domain_items("units", 500, 3)
+    lines = [
+        json.dumps(
+            {
+                "id": i.id, "domain": "conversions", "question": i.question,
+                "options": list(i.options), "answer": i.answer, "difficulty": i.difficulty,
+                "group": i.group, "rules": dict(i.rules),
+            }
+        )
+        for i in items
+    ]  # fmt: skip
+    path = tmp_path / "mine.jsonl"
+    path.write_text("\n".join(lines))
+    check = CrossValidation(domains=(), data=str(path), n_items=400, n_slice=100).resolved(1)
+    path.unlink()
+    assert len(check.items) == 500
+    samples = check.samples(1)
+    assert {s.input["domain"] for s in samples} == {"conversions"}
+    again = configure(CrossValidation, json.loads(json.dumps(parameters(check))), "params")
+    assert again.samples(1) == samples
+    with pytest.raises(InvalidInput, match="neither domains nor data"):
+        CrossValidation(domains=()).samples(1)
+
+
+def test_parameters_that_cannot_be_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="5 or more"):
+        CrossValidation(n_panel=3)
+    with pytest.raises(InvalidInput, match="raise n_items"):
+        CrossValidation(n_items=300).samples(1)
+    with pytest.raises(InvalidInput, match="domain"):
+        CrossValidation(domains=("astrology",)).samples(1)

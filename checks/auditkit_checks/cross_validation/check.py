@@ -142,7 +142,7 @@ class CrossValidation:
             description="who testifies: the reference model beside the target; the target itself, taught "
             "easy items alone; the target, taught hard ones too by a simulated overseer",
         ),
-    ] = (REFERENCE,)
+    ] = ("reference",)
     overseer: Annotated[
         float, Field(gt=0.25, le=1, description="accuracy of the simulated overseer on hard items")
     ] = 0.85

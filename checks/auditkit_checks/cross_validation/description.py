@@ -15,7 +15,7 @@ from auditkit.statistics.agreement import (
     same_wrong,
 )
 from auditkit.statistics.bootstrap import Resampling
-from auditkit.statistics.inputs import Bools
+from auditkit.statistics.inputs import Bools, Floats
 from auditkit.statistics.similarity import over_blocks
 from auditkit_checks.cross_validation.directed import UNKNOWN
 from auditkit_checks.cross_validation.evidence import EASY, HARD, SUBJECT, Domain
@@ -84,5 +84,5 @@ def _agreement(
     return lambda: agreement(one, other, domain.groups[where], resampling.level)
 
 
-def _chosen(domain: Domain, model: str, where: Bools) -> list[object]:
+def _chosen(domain: Domain, model: str, where: Bools) -> list[Floats]:
     return [p for p, there in zip(domain.masses[model], where, strict=True) if there]

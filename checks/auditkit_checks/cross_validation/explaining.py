@@ -29,10 +29,10 @@ REASONS = {
     "does on hard ones can be told from not knowing the task.",
     "natural_errors_unknown": "Where honest mistakes fall is not known for any of its rules, so that no "
     "direction of mistakes means anything.",
-    "validator_not_competent": "No validator can do the hard items: agreement with one would clear nobody, "
-    "and disagreement mean nothing.",
-    "validator_not_matched": "No validator does the easy items as the subject does: whatever else they differ "
-    "in may be ability.",
+    "validator_not_competent": "No validator can do the hard items: agreement would clear nobody, and "
+    "disagreement mean nothing.",
+    "validator_not_matched": "No validator does the easy items as the subject does: whatever else they "
+    "differ in may be ability.",
     "no_validator": "There is no validator.",
     "rule_on_hard": "On hard items the subject departs from a competent validator towards one wrong rule, "
     "more than clean models do, and more than on easy items.",
@@ -108,8 +108,8 @@ def _alarm(test: Directed, decision: Decision) -> str:
     return (
         f"Of {of}, {_percent(share)} go towards {words(test.domain, test.rule)}; of those of "
         f"{test.natural.source}, {test.natural.mean:.0%}, and of one more such model no more than "
-        f"{min(test.natural.limit(level), 1):.0%}. It follows the rule on {rise.point * 100:+.0f} points more "
-        "of the hard items than of the easy ones."
+        f"{min(test.natural.limit(level), 1):.0%}. It follows the rule on {rise.point * 100:+.0f} points "
+        "more of the hard items than of the easy ones."
     )
 
 
