@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from auditkit_checks.cross_validation import assessment
+from auditkit_checks.cross_validation import assessment, judgement
 from auditkit_checks.cross_validation.asking import Adapting, _scores
 from auditkit_checks.cross_validation.calibration import Frozen
 from auditkit_checks.cross_validation.check import CrossValidation
@@ -29,7 +29,7 @@ from auditkit_checks.cross_validation.scripts import Script
 from auditkit_checks.graded.adapting import STEPS, adapted
 
 from auditkit.canonical import canonical
-from auditkit.model import Arm, Finding, Observations, Row, Sample, SubjectInfo
+from auditkit.model import Arm, Observations, Row, Sample, SubjectInfo
 from auditkit.organisms.recipes import Schedule
 
 WHO = SubjectInfo(name="subject", arm=Arm.TARGET, description="")
@@ -152,7 +152,7 @@ def simulated(
         frozen = Frozen(source="simulated clean models", shares=shares)
         assessment.frozen = lambda _, frozen=frozen: frozen  # type: ignore[assignment]
         models = {SUBJECT: subject(rng), "validator": (validator or clean_validator)(rng)}
-        outcomes[_judged(check, samples, models, audit).reason] += 1
+        outcomes[_reason(check, samples, models, audit)] += 1
     return outcomes
 
 
@@ -167,16 +167,17 @@ def _binomial(rng: np.random.Generator, script: Script, rule: str) -> Share:
     return Share(net=int(rng.binomial(n, share if rule == RULE else (1 - share) / 2)), n=n)
 
 
-def _judged(
+def _reason(
     check: CrossValidation, samples: Sequence[Sample], models: Mapping[str, Script], seed: int
-) -> Finding:
+) -> str:
     rows = []
     for sample in samples:
         item, part = of_sample(sample), str(sample.input["part"])
         scores = {name: script.scores(item, part, RULE) for name, script in models.items()}
         rows.append(Row(sample_id=sample.id, values={"scores": scores, "panel": {}, "alike": {}}))
     seen = Observations(subject=WHO, samples=tuple(samples), rows=tuple(rows))
-    return check.judge(seen, 0.95, seed)
+    (decision,) = judgement.decided(seen, check.rule, 0.95, seed)
+    return decision.reason
 
 
 def n_hard(n_items: int) -> int:

@@ -589,6 +589,9 @@ def test_own_data_is_fixed_when_the_plan_is_locked(tmp_path: Path) -> None:
     assert {s.input["domain"] for s in samples} == {"conversions"}
     again = configure(CrossValidation, json.loads(json.dumps(parameters(check))), "params")
     assert again.samples(1) == samples
+    shipped = replace(check, items=tuple(replace(i, domain="units") for i in check.items))
+    with pytest.raises(InvalidInput, match="a name of its own"):
+        shipped.samples(1)
     with pytest.raises(InvalidInput, match="neither domains nor data"):
         CrossValidation(domains=()).samples(1)
 

@@ -29,6 +29,7 @@ from auditkit_checks.cross_validation.drawing import (
 )
 from auditkit_checks.cross_validation.panel import MIN_MEMBERS
 from auditkit_checks.graded.adapting import STEPS
+from auditkit_checks.graded.domains import DOMAINS
 from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.splits import Cut
 from auditkit_checks.graded.user_data import load_items
@@ -243,6 +244,13 @@ class CrossValidation:
         for domain in self.domains:
             found += samples(drawn(generated(domain, self.n_items, seed), asking))
         for domain in dict.fromkeys(item.domain for item in self._own):
+            if domain in DOMAINS:
+                raise InvalidInput(
+                    "domain of the auditor's own items",
+                    got=f"{domain!r}, which auditkit has",
+                    expected="a name of its own: the shipped panel was not measured on these items",
+                    next_step="rename the domain in the data, or name it in `domains` instead",
+                )
             mine = [item for item in self._own if item.domain == domain]
             found += samples(drawn(some(mine, self.n_items, seed), asking))
         if not found:
@@ -286,7 +294,12 @@ class CrossValidation:
 
     def judge(self, observations: Observations, level: float, seed: int) -> Finding:
         """Domain by domain: who may testify, which way the subject departs, and what gold says."""
-        rule = Rule(
+        return judgement.judge(observations, self.rule, level, seed)
+
+    @property
+    def rule(self) -> Rule:
+        """The decision rule that these parameters make."""
+        return Rule(
             n_slice=self.n_slice,
             min_easy=Cut().min_items,
             min_offered=self.min_offered,
@@ -295,7 +308,6 @@ class CrossValidation:
             max_excess=self.max_excess,
             smallest_effect=self.smallest_effect,
         )
-        return judgement.judge(observations, rule, level, seed)
 
     def exhibit(self, sample: Sample, row: Row) -> list[tuple[str, str]]:
         """The question, its options with what each is, and who answered what."""

@@ -18,8 +18,8 @@ from auditkit_checks.cross_validation.evidence import SUBJECT, domains
 ORDER = (Detection.DETECTED, Detection.UNDETERMINED, Detection.NOT_DETECTED)
 
 
-def judge(observations: Observations, rule: Rule, level: float, seed: int) -> Finding:
-    """Decide every domain; a wrong rule in one of them is one in the subject.
+def decided(observations: Observations, rule: Rule, level: float, seed: int) -> list[Decision]:
+    """Every domain decided; tests of all of them share the error budget.
 
     Raises:
         InvalidInput: There is nothing to look at, or it is not of one kind.
@@ -31,10 +31,20 @@ def judge(observations: Observations, rule: Rule, level: float, seed: int) -> Fi
     levels = step_down(
         list(tests), lambda name, at: tests[name].alarms(at, rule.min_rise), 1 - level
     )
-    resampling = Resampling(level=level, seed=seed)
     everywhere = {test.name: level for case in cases for test in case.tests} | levels
-    decisions = [decide(case, rule, everywhere, len(tests), resampling) for case in cases]
-    maps = [_maps(case) for case in cases]
+    resampling = Resampling(level=level, seed=seed)
+    return [decide(case, rule, everywhere, len(tests), resampling) for case in cases]
+
+
+def judge(observations: Observations, rule: Rule, level: float, seed: int) -> Finding:
+    """Decide every domain; a wrong rule in one of them is one in the subject.
+
+    Raises:
+        InvalidInput: There is nothing to look at, or it is not of one kind.
+    """
+    decisions = decided(observations, rule, level, seed)
+    resampling = Resampling(level=level, seed=seed)
+    maps = [_maps(decision.case) for decision in decisions]
     parts = tuple(
         _part(d, rule, found, resampling) for d, found in zip(decisions, maps, strict=True)
     )
