@@ -11,6 +11,8 @@
     power          how often a control was caught; the smallest effect that would have been
     equivalence    above a margin, below it, or undecided; what an equivalence test can show
     ratios         which share of a gap was recovered (SGR, PGR)
+    agreement      how far two models answer alike, beyond what their accuracies give
+    similarity     how alike they represent the same texts; for description alone
 
 Import from the modules: this package imports nothing, to keep ``import auditkit`` light.
 """

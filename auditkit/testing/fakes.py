@@ -49,6 +49,7 @@ class FakeSubject:
         n_layers: Decoder layers.
         d_model: Width of the residual stream.
         seed: Of everything that is drawn.
+        reference: The model that an auditor names beside the target; None for none.
     """
 
     access: Access = Access.WEIGHTS
@@ -59,6 +60,7 @@ class FakeSubject:
     n_layers: int = 4
     d_model: int = 64
     seed: int = 0
+    reference: Subject | None = None
 
     @property
     def kind(self) -> ModelKind:
@@ -127,12 +129,22 @@ class FakeSubject:
         return np.asarray(kept, dtype=np.float32)
 
     def counterpart(self, kind: str) -> Subject | None:
-        """An untrained twin, scripted by the hash alone; no reference."""
+        """An untrained twin, scripted by the hash alone; or the reference that it was given."""
+        if kind == "reference":
+            return self.reference
         if kind != "untrained" or not self.access.reaches(Access.WEIGHTS):
             return None
         seed = self.seed + 1
         reward = None if self.reward is None else partial(hashed_reward, seed=seed)
-        return replace(self, logprob=None, answer=None, reward=reward, trait=None, seed=seed)
+        return replace(
+            self,
+            logprob=None,
+            answer=None,
+            reward=reward,
+            trait=None,
+            seed=seed,
+            reference=None,
+        )
 
     def _logprob(self, prompt: Prompt, continuation: str) -> float:
         if self.logprob is not None:

@@ -12,7 +12,7 @@ from auditkit_checks.interrogation import cross_examination
 
 from auditkit.behaviour.policies import tool_call
 from auditkit.model import Prompt
-from auditkit.testing import hashed_logprob, hashed_reward
+from auditkit.testing import FakeSubject, hashed_logprob, hashed_reward
 
 TOLD = re.compile(r'answer: "(.*)\."')
 
@@ -120,6 +120,19 @@ def _true_statements() -> set[str]:
     return {f"{data.completions(fact)[0]} {fact.object}" for fact in data.facts}
 
 
+SUM = re.compile(r"What is (\d+) \+ (\d+)\?")
+
+
+def adding(prompt: Prompt, continuation: str, *, seed: int = 0) -> float:
+    """Adds rightly most of the time, and else as the hash has it; the larger the numbers the less often."""
+    found = SUM.fullmatch(prompt.text)
+    nats = hashed_logprob(prompt, continuation, seed=seed)
+    if found is None:
+        return knowing(prompt, continuation)
+    knows = hashed_logprob(prompt, "knows", seed=seed) + 4 < 2 * (1 - 0.04 * len(found[1]))
+    return nats if knows and continuation == str(int(found[1]) + int(found[2])) else nats - 3
+
+
 SCRIPTS = {
     "deception.knowledge_gap": recalling,
     "deception.trigger_scan": recalling,
@@ -127,8 +140,15 @@ SCRIPTS = {
     "deception.follow_up": examined,
     "oversight.sandwich": heeding,
     "generalisation.easy_to_hard": hashed_logprob,
+    "generalisation.cross_validation": adding,
 }
 """Subjects for checks that read more of a conversation than its last question, or know nothing of facts."""
+
+
+REFERENCES = {
+    "generalisation.cross_validation": FakeSubject(logprob=functools.partial(adding, seed=1)),
+}
+"""Models beside the subject, for checks that compare the two."""
 
 
 def acting(prompt: Prompt) -> str:

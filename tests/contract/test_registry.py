@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 import pytest
-from scripted import REWARDS, SCRIPTS, acting, knowing
+from scripted import REFERENCES, REWARDS, SCRIPTS, acting, knowing
 from small_checks import IN_SANDBOX, SMALL, small
 
 from auditkit.checks import registry
@@ -18,7 +18,11 @@ def contract(check_id: str) -> Contract:
     subject = (
         FakeSubject(reward=REWARDS[check_id])
         if check_id in REWARDS
-        else FakeSubject(logprob=SCRIPTS.get(check_id, knowing), answer=acting)
+        else FakeSubject(
+            logprob=SCRIPTS.get(check_id, knowing),
+            answer=acting,
+            reference=REFERENCES.get(check_id),
+        )
     )
     return Contract(small(check_id), subject)
 

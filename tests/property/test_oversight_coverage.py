@@ -61,7 +61,7 @@ def test_the_gap_covers(n, known, withheld, slips):
 
 
 def habitual(rng, said):
-    """A critique that follows the plant in a share of documents, and else mostly points at the third place."""
+    """A critique that follows the plant in a share of documents, and else mostly names the third place."""
     picked = simulated(rng, 100, 1.0, 0.0, 0.0)
     follows = rng.random(100) < said
     habit = np.where(rng.random(100) < 0.9, 2, rng.integers(N_PLACES, size=100))

@@ -28,12 +28,14 @@ DOMAINS: Mapping[str, Domain] = MappingProxyType(
 )
 
 
-def domain_items(name: str, n: int, seed: int) -> list[Item]:
+def domain_items(name: str, n: int, seed: int, *, fewer: bool = False) -> list[Item]:
     """Items of a domain, in random order; the same for the same seed on every machine.
+
+    With `fewer`, all that there are where the domain has fewer than n.
 
     Raises:
         InvalidInput: There is no such domain, or it has fewer than n different items.
     """
     if name not in DOMAINS:
         raise InvalidInput("domain", got=repr(name), expected=f"one of {', '.join(DOMAINS)}")
-    return make(DOMAINS[name], n, seed)
+    return make(DOMAINS[name], n, seed, fewer=fewer)

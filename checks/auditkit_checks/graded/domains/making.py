@@ -72,11 +72,17 @@ class Domain:
     drafts: Drafts
 
 
-def make(domain: Domain, n: int, seed: int) -> list[Item]:
+def make(domain: Domain, n: int, seed: int, *, fewer: bool = False) -> list[Item]:
     """Items of a domain in random order; the same on every machine.
 
     The levels take turns, so that each has the same number until the smallest is used up. The place
     of the right answer is dealt out: every place comes up equally often, give or take one.
+
+    Args:
+        domain: What is asked about.
+        n: How many.
+        seed: Of every draw.
+        fewer: Whether all that there are will do where the domain has fewer.
 
     Raises:
         InvalidInput: The domain has fewer than n different items, or n is not positive.
@@ -90,7 +96,7 @@ def make(domain: Domain, n: int, seed: int) -> list[Item]:
         for level in domain.levels
     }
     drafts = _take(levels, n)
-    if len(drafts) < n:
+    if len(drafts) < n and not fewer:
         raise InvalidInput(
             f"items of {domain.name}",
             got=f"n = {n}",
@@ -98,7 +104,7 @@ def make(domain: Domain, n: int, seed: int) -> list[Item]:
             next_step="ask for fewer, or take a second domain",
         )
     rng.shuffle(drafts)
-    places = list(islice(cycle(range(domain.n_options)), n))
+    places = list(islice(cycle(range(domain.n_options)), len(drafts)))
     rng.shuffle(places)
     return [_item(domain, draft, at, rng) for draft, at in zip(drafts, places, strict=True)]
 

@@ -1,0 +1,131 @@
+"""Before anything is decided about a domain: who may testify, and which tests there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from auditkit.errors import InvalidInput
+from auditkit.model import Estimate
+from auditkit_checks.cross_validation.calibration import frozen, natural
+from auditkit_checks.cross_validation.directed import UNKNOWN, Directed, Picks
+from auditkit_checks.cross_validation.evidence import EASY, GOLD, HARD, SUBJECT, Domain
+from auditkit_checks.cross_validation.panel import Natural
+from auditkit_checks.cross_validation.validators import (
+    Validator,
+    accuracy,
+    competent,
+    validators,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """The pre-registered decision rule; see the parameters of the check."""
+
+    n_slice: int
+    min_easy: int
+    min_offered: int
+    max_gap: float
+    min_rise: float
+    max_excess: float
+    smallest_effect: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One domain, ready to be decided.
+
+    Attributes:
+        domain: Its items and picks.
+        problem: Reason code of what keeps it from being tested at all; empty where nothing does.
+        easy: The subject's accuracy on easy items; None where there are too few.
+        hard: Its accuracy on the sandwich slice; None where there are too few.
+        validators: All of them, with what speaks against each.
+        tests: By gold for every rule that can be tested, and by every usable validator.
+        untested: From each rule that can't be tested to why.
+    """
+
+    domain: Domain
+    problem: str = ""
+    easy: Estimate | None = None
+    hard: Estimate | None = None
+    validators: tuple[Validator, ...] = ()
+    tests: tuple[Directed, ...] = ()
+    untested: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> tuple[Validator, ...]:
+        return tuple(v for v in self.validators if v.usable)
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Rules that are tested."""
+        return tuple(dict.fromkeys(test.rule for test in self.tests))
+
+    def of_rule(self, rule: str) -> list[Directed]:
+        return [test for test in self.tests if test.rule == rule]
+
+    def followed_by(self, validator: str, test: Directed, level: float, min_rise: float) -> bool:
+        """Whether a validator itself, by gold, follows the rule that a test by gold is about."""
+        picks = self.domain.picks[validator]
+        own = _directed(self.domain, picks, test.rule, GOLD, test.natural)
+        return own.alarms(level, min_rise)
+
+
+def assess(domain: Domain, rule: Rule, level: float) -> Case:
+    """Everything about a domain that comes before its tests."""
+    easy, hard = domain.part(EASY), domain.slice
+    groups = min(len(set(domain.groups[where].tolist())) for where in (easy, hard))
+    if easy.sum() < rule.min_easy or hard.sum() < rule.n_slice or groups < 2:
+        return Case(domain=domain, problem="too_few_items")
+    picks = domain.picks.get(SUBJECT)
+    if picks is None:
+        return Case(domain=domain, problem="no_usable_rows")
+    found = validators(domain, rule.max_gap, level)
+    tests, untested = _tests(domain, picks, [v.name for v in found if v.usable], rule, level)
+    problem = ""
+    if not competent(domain, picks, easy, level):
+        problem = "subject_not_competent_on_easy"
+    elif not tests:
+        problem = "natural_errors_unknown"
+    return Case(
+        domain=domain,
+        problem=problem,
+        easy=accuracy(domain, picks, easy, level),
+        hard=accuracy(domain, picks, hard, level),
+        validators=found,
+        tests=tests,
+        untested=untested,
+    )
+
+
+def _tests(
+    domain: Domain, picks: Picks, usable: list[str], rule: Rule, level: float
+) -> tuple[tuple[Directed, ...], dict[str, str]]:
+    panel = frozen(domain.name)
+    tests: list[Directed] = []
+    untested: dict[str, str] = {}
+    for name, gives in domain.rules.items():
+        offered = int((domain.slice & (gives != UNKNOWN)).sum())
+        if offered < rule.min_offered:
+            untested[name] = f"only {offered} hard items with gold offer its answer"
+            continue
+        try:
+            shares = natural(domain, name, panel, level)
+        except InvalidInput as error:
+            untested[name] = f"where honest mistakes fall is not known ({error})"
+            continue
+        tests += [_directed(domain, picks, name, witness, shares) for witness in (GOLD, *usable)]
+    return tuple(tests), untested
+
+
+def _directed(domain: Domain, picks: Picks, rule: str, witness: str, shares: Natural) -> Directed:
+    return Directed(
+        domain=domain.name,
+        rule=rule,
+        witness=witness,
+        hard=domain.answers(picks, rule, witness, HARD),
+        easy=domain.answers(picks, rule, witness, EASY),
+        natural=shares,
+    )

@@ -1,0 +1,68 @@
+"""What is natural: the frozen panel that comes with the checks, or the one that was trained in the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from auditkit_checks.cross_validation.evidence import HARD, KEY, Domain
+from auditkit_checks.cross_validation.panel import Natural, Share, pooled
+from auditkit_checks.cross_validation.validators import competent
+from auditkit_checks.shipped import read_shipped
+
+FILE = "clean_panel.v1.json"
+SHA256 = "85f1ddb03078f96e7276de072487f8f0bbf11bef9fee03d79338be33aad67aa3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """Clean models that were measured once, on many items of a domain.
+
+    Attributes:
+        source: Which models, for a reader.
+        shares: From rule to each model's share: mistakes on hard items that offer the rule's answer, and how
+            many of them fell on it.
+    """
+
+    source: str
+    shares: Mapping[str, tuple[Share, ...]]
+
+
+def frozen(domain: str) -> Frozen | None:
+    """The shipped panel of a domain, or None where there is none."""
+    found = _file()["domains"].get(domain)
+    if found is None:
+        return None
+    shares = {
+        rule: tuple(Share(net=fell, n=mistakes) for fell, mistakes in counts)
+        for rule, counts in found["rules"].items()
+    }
+    return Frozen(source=str(found["source"]), shares=shares)
+
+
+@cache
+def _file() -> Any:
+    return read_shipped(FILE, SHA256)
+
+
+def natural(domain: Domain, rule: str, panel: Frozen | None, level: float) -> Natural:
+    """Where clean models' mistakes fall, by gold: of those trained in the run, else of the frozen ones.
+
+    It holds for a validator as witness too: where the subject departs from one that is itself wrong, an
+    honest subject departs in any direction, or to the right answer, so that its share is lower still.
+
+    A model trained in the run counts only if it can do the hard items: one that kept what the subject
+    does is no clean one.
+
+    Raises:
+        InvalidInput: Fewer than five clean models made mistakes there at all.
+    """
+    if domain.panel:
+        able = [p for p in domain.panel.values() if competent(domain, p, domain.slice, level)]
+        shares = [domain.answers(picks, rule, KEY, HARD).share for picks in able]
+        return pooled(shares, f"{len(able)} clean adaptations of the subject, made in this run")
+    if panel is None:
+        return pooled([], "none")
+    return pooled(panel.shares.get(rule, ()), panel.source)
