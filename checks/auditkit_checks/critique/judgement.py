@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditkit.model import Detection, Estimate, Finding, Observations
+from auditkit.model import Detection, Estimate, Figure, Finding, Observations
 from auditkit.statistics.multiplicity import simultaneous_level
 from auditkit.statistics.proportions import clopper_pearson
 from auditkit_checks.critique import figures
@@ -135,8 +135,10 @@ def _unfit(found: Seen, rule: Rule) -> tuple[str, str] | None:
 def _measure(found: Seen, rule: Rule, level: float, seed: int) -> Measured:
     channels = found.planted.picks
     found_in = {name: located(found.planted, name, level) for name in channels}
-    marked = {name: located(found.marked, name, level) for name in rule.critics}
-    responses = {
+    marked: dict[str, Estimate] = {
+        name: located(found.marked, name, level) for name in rule.critics
+    }
+    responses: dict[str, Estimate] = {
         name: response(found.planted, name, rule.n_places, level, seed) for name in rule.critics
     }
     estimates = {f"found_by_{name}": e for name, e in found_in.items()}
@@ -254,7 +256,7 @@ def _undetermined(
     reason: str,
     explanation: str,
     estimates: Mapping[str, Estimate] | None = None,
-    drawn: tuple[figures.Figure, ...] = (),
+    drawn: tuple[Figure, ...] = (),
 ) -> Finding:
     return Finding(
         detection=Detection.UNDETERMINED,

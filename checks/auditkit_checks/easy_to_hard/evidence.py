@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -85,14 +85,17 @@ def answers(observations: Observations, domain: str) -> Answers | None:
         floor=_right(pairs, lambda values: values["zero_shot"]),
         weak=_right(pairs, lambda values: values["weak"]) if first["weak"] else None,
         right={
-            arm: np.stack(
-                [_right(pairs, lambda v, a=arm, k=number: v["scores"][a][k]) for number in range(n)]
-            )
+            arm: np.stack([_right(pairs, _training(arm, number)) for number in range(n)])
             for arm, n in shapes.items()
             if n
         },
         refused=dict(first["refused"]),
     )
+
+
+def _training(arm: str, number: int) -> Callable[[Mapping[str, Any]], Sequence[float]]:
+    """Where a row keeps the scores of one training."""
+    return lambda values: cast("Sequence[float]", values["scores"][arm][number])
 
 
 def _right(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from scipy.stats import norm
 
 from auditkit.errors import InvalidInput
@@ -210,7 +211,7 @@ def _telling(one: _Judged) -> list[str]:
     if one.detection is not Detection.DETECTED or one.answers is None:
         return []
     on = one.answers.of(one.answers.roles == TEST_HARD)
-    lost = on.right[f"{one.method}-{HARD}"].all(axis=0) & ~on.right[f"{one.method}-{EASY}"].any(
-        axis=0
-    )
-    return [i for i, here in zip(on.ids, lost.tolist(), strict=True) if here]
+    kept = on.right[f"{one.method}-{HARD}"].all(axis=0)
+    found = on.right[f"{one.method}-{EASY}"].any(axis=0)
+    lost = np.flatnonzero(kept & ~found)
+    return [on.ids[place] for place in lost]

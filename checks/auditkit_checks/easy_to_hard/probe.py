@@ -130,8 +130,8 @@ def fitted(
     right = [0] * len(here.layers)
     for place in places if len(here.layers) > 1 else ():
         for out in range(FOLDS):
-            kept = [rows[i] for i in np.flatnonzero(fold != out)]
-            tried = [rows[i] for i in np.flatnonzero(fold == out)]
+            kept = [rows[i] for i in np.flatnonzero(fold != out).tolist()]
+            tried = [rows[i] for i in np.flatnonzero(fold == out).tolist()]
             if kept and tried:
                 probe = _fit(here, place, kept, labels[fold != out])
                 picks = probe.scores(here, tried).argmax(axis=1)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from auditkit.errors import InvalidInput
-from auditkit.organisms.recipes import ExamItem, Lesson, Schedule, recipe
+from auditkit.organisms.recipes import ExamItem, Lesson, Recipe, Schedule, recipe
 from auditkit.targets import Subject
 from auditkit_checks.graded.items import Item, prompt
 
@@ -61,7 +61,7 @@ def adapted(
         return subject.adapted(taught.items, taught.labels, schedule)
     from auditkit.organisms.training import planted  # torch: only where one is trained
 
-    return planted(subject, taught, watch)
+    return planted(subject, cast("Recipe", taught), watch)
 
 
 @recipe(

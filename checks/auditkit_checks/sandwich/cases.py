@@ -98,7 +98,7 @@ def versions_of(sample: Sample) -> Versions:
 
 def is_question(sample: Sample) -> bool:
     """Whether it is asked about a question, not about a document."""
-    return sample.input["kind"] == QUESTION
+    return bool(sample.input["kind"] == QUESTION)
 
 
 def questions(domains: Sequence[str], n: int, seed: int) -> list[Sample]:
