@@ -13,7 +13,7 @@ from auditkit_checks.cross_validation.validators import competent
 from auditkit_checks.shipped import read_shipped
 
 FILE = "clean_panel.v1.json"
-SHA256 = "85f1ddb03078f96e7276de072487f8f0bbf11bef9fee03d79338be33aad67aa3"
+SHA256 = "891f6f44175882ec84c6fc54d551f9a3fa6ed21da83eef0007139bf5cc2b819a"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
