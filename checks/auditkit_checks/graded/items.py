@@ -64,8 +64,8 @@ def continuations(items: Sequence[Item]) -> list[list[str]]:
 def opened(item: Item) -> Prompt:
     """The question, and an answer that is begun: for models that were not taught how to answer.
 
-    Small models asked outright often can't say what they know: SmolLM2-135M has .18 of sums of one and
-    two digits right when asked, and .66 when ``6 + 9 =`` is there to be completed.
+    Small models asked outright often can't say what they know: of 50 sums of one to three digits,
+    SmolLM2-135M has .18 right when asked, and .66 when ``6 + 9 =`` is there to be completed.
     """
     asked = prompt(item)
     if not item.opening:
