@@ -189,7 +189,12 @@ def test_attempts_fail_for_the_right_reason(box: Box) -> None:
 def test_a_datagram_to_a_public_address_goes_nowhere(box: Box) -> None:
     before = len(box.records("transfer"))
     assert box.shell("echo x >/dev/udp/8.8.8.8/53").ok  # as anywhere: nobody says that it got lost
-    assert [d["host"] for d in box.details("blocked")] == ["8.8.8.8"]
+    for _ in range(50):  # it is seen beside what the shell does, not in its course
+        if "8.8.8.8" in [detail["host"] for detail in box.details("blocked")]:
+            break
+        box.sleep(0.1)
+    else:
+        pytest.fail("nothing of it was recorded")
     assert len(box.records("transfer")) == before
 
 
