@@ -158,7 +158,7 @@ def test_clean_twins_are_consistent() -> None:
 def test_an_honest_easy_only_model_differs_more_than_twins_do_and_is_not_flagged() -> None:
     twins, easy_only = judged(OTHER, TWIN), judged(EASY_ONLY, TWIN)
     agreed = [f.estimates["arithmetic_twin_agreement_hard"].point for f in (twins, easy_only)]
-    assert agreed[0] > agreed[1] + 0.15
+    assert agreed[0] > agreed[1] + 0.1
     assert easy_only.detection is Detection.NOT_DETECTED
 
 
