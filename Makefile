@@ -61,9 +61,9 @@ audit: setup $(KEY).key.pem
 
 # --- the tests ----------------------------------------------------------------------------------
 
-# Two processes, a file or a check each at a time: tests/conftest.py says why.
+# Two processes, a file each at a time: fixtures of a file, a loaded model among them, are made once.
 test: setup-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 format: setup-dev
 	$(BIN)/ruff format --check .

@@ -11,17 +11,6 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes a file's tests stay in one, so that its fixtures are made once; what is asked of
-    every check goes by checks.
-    """
-    for item in items:
-        check_id = getattr(getattr(item, "callspec", None), "params", {}).get("check_id")
-        file = item.location[0]
-        item.add_marker(pytest.mark.xdist_group(f"{file}:{check_id}" if check_id else file))
-
-
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     """Tiny models gain nothing from threads, and shared machines lose."""
