@@ -107,7 +107,7 @@ class Misspelt(Forwarding):
 
     def generate(self, prompts: Sequence[Prompt], **how: Any) -> list[Completion]:
         written = self.subject.generate(prompts, **how)
-        return [replace(w, text=w.text.replace('"command"', '"commando"')) for w in written]
+        return [replace(w, text=tool_call("bash", commando=w.text)) for w in written]
 
 
 @pytest.mark.model
