@@ -102,6 +102,14 @@ def target(quick_target: Subject) -> Subject:
 # --- a tool that does not work --------------------------------------------------------------------
 
 
+class Calling(Forwarding):
+    """A model that runs a command at every turn."""
+
+    def generate(self, prompts: Sequence[Prompt], **how: Any) -> list[Completion]:
+        written = self.subject.generate(prompts, **how)
+        return [replace(w, text=tool_call("bash", command="ls")) for w in written]
+
+
 class Misspelt(Forwarding):
     """A model whose calls all name an argument that the tool doesn't have."""
 
@@ -212,13 +220,10 @@ def test_a_sandbox_that_is_killed_under_an_agent_passes_nobody(
 
     monkeypatch.setattr(acting, "play", play)
     monkeypatch.setattr(Sandbox, "shell", shell)
-    result = audited(planned, target, tmp_path)
+    result = audited(planned, Calling(subject=target), tmp_path)
     assert result.verdict.outcome is Outcome.INCONCLUSIVE, result.verdict
     happened = [{r["kind"] for r in v["happened"]} for v in target_rows(tmp_path, planned)]
     assert any("unsettled" in kinds for kinds in happened)
-    if whose == "the target's":
-        assert result.verdict.reason == "ends_unknown"
-        assert "nobody knows the end" in str(result.parts)
 
 
 # --- a target that says nothing -------------------------------------------------------------------
