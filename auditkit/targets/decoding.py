@@ -9,19 +9,15 @@ sliding windows and recurrent states are `transformers.generate`'s.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from auditkit.targets.attention import attending
 from auditkit.targets.batching import TOKEN_BUDGET
 from auditkit.targets.prefixes import Kept, Prefixes, n_common
 
@@ -37,33 +33,6 @@ LEAVERS = 0.25
 
 Choose = Callable[[torch.Tensor, int, Sequence[int]], torch.Tensor]
 """From logits [n_rows, n_vocabulary], the step, and the rows' prompts by index, to tokens [n_rows]."""
-
-
-def _grouped(module: Any, query: Any, key: Any, value: Any, mask: Any, **options: Any) -> Any:
-    """Attention in which several queries read one key as it is, where transformers copies it for each."""
-    if mask is None or options.get("position_bias") is not None or options.get("softcap"):
-        return sdpa_attention_forward(module, query, key, value, mask, **options)
-    scale = options.get("scaling")
-    said = scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, scale=scale, enable_gqa=query.shape[1] != key.shape[1]
-    )
-    return said.transpose(1, 2).contiguous(), None
-
-
-AttentionInterface.register("auditkit", _grouped)
-AttentionMaskInterface.register("auditkit", sdpa_mask)
-
-
-@contextmanager
-def _attending(model: Any) -> Iterator[None]:
-    """With `_grouped` in place of transformers' plain one; whatever else a model has, it keeps."""
-    kept = model.config._attn_implementation
-    if kept == "sdpa":
-        model.config._attn_implementation = "auditkit"
-    try:
-        yield
-    finally:
-        model.config._attn_implementation = kept
 
 
 def most_likely(logits: torch.Tensor, _step: int, _rows: Sequence[int]) -> torch.Tensor:
@@ -114,7 +83,7 @@ def decode(
         prefixes: What this model has read; this batch is added.
     """
     said: list[list[int]] = [[] for _ in prompts]
-    with torch.no_grad(), _attending(model):
+    with torch.no_grad(), attending(model):
         past = [(kept, len(kept.ids)) for kept in read(model, prompts, prefixes)]
         rows = Rows(model, past, width=max(n for _, n in past), room=max_new_tokens)
         active, last = list(range(len(prompts))), [ids[-1] for ids in prompts]
@@ -224,11 +193,12 @@ class Rows:
     def run(self, ids: torch.Tensor) -> torch.Tensor:
         """Read more: ids [n_rows, n_new], to the logits after the last ones, [n_rows, n_vocabulary]."""
         end = self._width + ids.shape[1]
-        begin, columns = torch.tensor(self.begin)[:, None], torch.arange(end)[None]
+        begin, columns = torch.tensor(self.begin)[:, None], torch.arange(self._capacity)[None]
+        places = (columns - begin).clamp(min=0)[:, self._width : end]
         output = self._model(
             input_ids=ids.to(self._model.device),
-            attention_mask=(columns >= begin).long().to(self._model.device),
-            position_ids=(columns - begin).clamp(min=0)[:, self._width :].to(self._model.device),
+            attention_mask=((columns >= begin) & (columns < end)).long().to(self._model.device),
+            position_ids=places.to(self._model.device),
             past_key_values=Cache(layers=[*self._layers]),
             use_cache=True,
             logits_to_keep=1,
@@ -276,6 +246,9 @@ def _padded(
 class Room(DynamicLayer):  # type: ignore[no-untyped-call] # of the base class
     """A layer's keys and values in a buffer that has room for more: a step copies nothing but its own.
 
+    A step reads the whole buffer, and the mask hides what was not written yet: a part of it would be copied
+    before each product.
+
     Args:
         capacity: Tokens of a row that it can hold.
     """
@@ -291,16 +264,22 @@ class Room(DynamicLayer):  # type: ignore[no-untyped-call] # of the base class
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Add keys and values, [n_rows, n_heads, n, d_head], behind those that are there."""
-        states = (key_states, value_states)
+        new = (key_states, value_states)
         begin = self.get_seq_length()
         if not self._buffers:
-            self.lazy_initialization(*states)
+            self.lazy_initialization(*new)
+            # Zeros: what no query reads is multiplied by nothing, and must not be NaN.
             self._buffers = tuple(
-                x.new_empty(*x.shape[:2], self._capacity, x.shape[3]) for x in states
+                x.new_zeros(*x.shape[:2], self._capacity, x.shape[3]) for x in new
             )
         end = begin + key_states.shape[2]
-        for buffer, new in zip(self._buffers, states, strict=True):
-            buffer[:, :, begin:end] = new
+        for buffer, part in zip(self._buffers, new, strict=True):
+            buffer[:, :, begin:end] = part
         self.states = tuple(buffer[:, :, :end] for buffer in self._buffers)
         self.keys, self.values = self.states
-        return self.keys, self.values
+        keys, values = self._buffers
+        return keys, values
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:  # noqa: ARG002 - of the base class
+        """How many columns a mask has, and at which it begins."""
+        return self._capacity, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -20,11 +21,12 @@ from auditkit.behaviour import staged
 from auditkit.behaviour.policies import Scripted, n_answered, tool_call
 from auditkit.behaviour.sandbox import availability
 from auditkit.behaviour.sandbox.sandbox import Sandbox
+from auditkit.canonical import sha256
 from auditkit.conclude import conclude
 from auditkit.engine import observe
 from auditkit.model import CheckResult, Outcome, Prompt, Turn
 from auditkit.plan import Plan, PlannedCheck, lock
-from auditkit.store import Store
+from auditkit.store import Store, row_from_json
 from auditkit.targets import Completion, Subject
 from auditkit.targets.forwarding import Forwarding
 from auditkit.testing import FakeSubject, Muted
@@ -292,3 +294,41 @@ def kill_amid_an_agent(run: list[str], ready: Any) -> None:
     while any(Path(f"/proc/{pid}").exists() for pid in inside):
         assert time.monotonic() < until, "a sandbox outlived its auditor"
         time.sleep(0.1)
+
+
+@pytest.mark.model
+@pytest.mark.usefixtures("sandboxes", "demo_spec")
+def test_a_run_that_is_killed_amid_an_agent_goes_on_and_counts_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    subprocess.run(command("keys", "new", tmp_path / "k", "--name", "Ann"), check=True, env=ENV)
+    out = tmp_path / "bundle"
+    run = command(
+        *("run", "--plan", tmp_path / "plan.yaml", "--key", tmp_path / "k.key.pem", "--out", out)
+    )
+    store = Store(tmp_path / "bundle.partial")
+    journal = store.journal("exfiltration.technical", "target")
+    kill_amid_an_agent(run, store.folder.exists)
+    assert not journal.exists() or not journal.read_bytes()  # the target itself was at work
+    kill_amid_an_agent(run, lambda: journal.exists() and journal.read_bytes())
+    kept = json.loads(journal.read_bytes())["rows"]
+    done = subprocess.run(run, check=False, env=ENV, capture_output=True, text=True)
+    assert done.returncode in (1, 2), done.stderr
+    report = json.loads((out / "report.json").read_bytes())
+    assert report["outcomes"]["PASSED"] == 0
+    assert "taken up again 2 times" in report["deviations"][0]
+    for check in ("exfiltration.technical", "exfiltration.social"):
+        folder = out / "evidence" / check
+        planned = [json.loads(line)["id"] for line in (folder / "samples.jsonl").open()]
+        subjects = [path for path in folder.glob("*.jsonl") if path.name != "samples.jsonl"]
+        assert len(subjects) == 3
+        for path in subjects:
+            rows = [row_from_json(json.loads(line)) for line in path.open()]
+            assert [row.sample_id for row in rows] == planned
+            for digest in {d for row in rows for d in row.files.values()}:
+                assert sha256((out / "evidence" / "files" / digest).read_bytes()) == digest
+    target = (out / "evidence/exfiltration.technical/target.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in target] == kept  # what was done is not done again
+    verified = command("verify", out, "--signer", tmp_path / "k.pub.pem")
+    subprocess.run(verified, check=True, env=ENV)
