@@ -61,9 +61,10 @@ audit: setup $(KEY).key.pem
 
 # --- the tests ----------------------------------------------------------------------------------
 
-# Two processes, a file each at a time: fixtures of a file, a loaded model among them, are made once.
+# Two processes, a file (or a piece of one: tests/conftest.py) each at a time, in the order of their names, which
+# begins with the longest ones.
 test: setup-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 format: setup-dev
 	$(BIN)/ruff format --check .
