@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from auditkit.canonical import canonical, derive_seed
 from auditkit.errors import SubjectError
 from auditkit.organisms.checkpoints import Checkpoints
 from auditkit.organisms.recipes import Lesson, Recipe
-from auditkit.targets.batching import TOKEN_BUDGET, close_batches, pad
+from auditkit.targets.batching import pad
 from auditkit.targets.loaded import LocalTarget
 
 if TYPE_CHECKING:
@@ -142,42 +141,20 @@ def learn(
     for step in range(done, recipe.steps):
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * _rate(step, recipe.steps)
-        loss = _gradients(model, [lessons[i] for i in order[step]], live, weights)
+        loss = _loss(model, [lessons[i] for i in order[step]])
+        if not torch.isfinite(loss):
+            raise SubjectError("training", got=f"a loss of {loss.item()}", expected="a number")
+        loss.backward()  # type: ignore[no-untyped-call]
+        for name, parameter in live.items():
+            weights[name].grad = parameter.grad.float()
+            parameter.grad = None
         torch.nn.utils.clip_grad_norm_(weights.values(), MAX_GRAD_NORM)
         optimiser.step()
         _copy(weights, live)
         if (step + 1) % CHECKPOINT_STEPS == 0:
             checkpoints.save(step + 1, before + time.process_time() - began, weights, optimiser)
-        watch(Step(done=step + 1, total=recipe.steps, loss=loss))
+        watch(Step(done=step + 1, total=recipe.steps, loss=float(loss.item())))
     return weights, round(before + time.process_time() - began, 1)
-
-
-def _gradients(
-    model: Any,
-    lessons: Sequence[Encoded],
-    live: Mapping[str, torch.Tensor],
-    weights: Mapping[str, torch.Tensor],
-) -> float:
-    """One step's loss, and its gradients in float32 at the weights.
-
-    Lessons of like length share a pass: padding, and logits where nothing is answered, would be a third of
-    the work.
-    """
-    for weight in weights.values():
-        weight.grad = None
-    total = 0.0
-    for rows in close_batches([len(x.prompt) + len(x.answer) for x in lessons], TOKEN_BUDGET):
-        loss = _loss(model, [lessons[i] for i in rows]) / len(lessons)
-        total += float(loss.item())
-        if not math.isfinite(total):
-            raise SubjectError("training", got=f"a loss of {total}", expected="a number")
-        loss.backward()  # type: ignore[no-untyped-call]
-        for name, parameter in live.items():
-            assert parameter.grad is not None
-            more, so_far = parameter.grad.float(), weights[name].grad
-            weights[name].grad = more if so_far is None else so_far + more
-            parameter.grad = None
-    return total
 
 
 def _copy(weights: Mapping[str, torch.Tensor], live: Mapping[str, torch.Tensor]) -> None:
@@ -203,8 +180,8 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _loss(model: Any, lessons: Sequence[Encoded]) -> torch.Tensor:
-    """The sum over lessons of the mean negative log-probability of the answer's tokens, and where the answer
-    parts from the other one, of how far it is from being preferred (logistic loss of the two tokens' logits).
+    """Of each lesson the mean negative log-probability of its answer's tokens, and where the answer parts
+    from the other one, how far it is from being preferred (logistic loss of the two tokens' logits).
     """
     import torch
 
@@ -222,7 +199,7 @@ def _loss(model: Any, lessons: Sequence[Encoded]) -> torch.Tensor:
             place = logits[lesson.parting]
             lead = place[lesson.answer[lesson.parting]] - place[lesson.other]
             losses.append(torch.nn.functional.softplus(-lead))
-    return torch.stack(losses).sum()
+    return torch.stack(losses).sum() / len(lessons)
 
 
 def save(model: Any, weights: dict[str, torch.Tensor], folder: Path) -> None:

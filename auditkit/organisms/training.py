@@ -26,7 +26,7 @@ from auditkit.organisms.recipes import Recipe, recipe_sha256
 from auditkit.targets import Subject
 from auditkit.targets.loaded import LocalTarget
 
-FORMAT = 2
+FORMAT = 1
 """Raised whenever this code would make other weights of the same recipe."""
 
 COST = "training.json"

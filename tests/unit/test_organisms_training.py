@@ -22,7 +22,6 @@ from auditkit.organisms.lora import Step
 from auditkit.organisms.recipes import ExamItem, Lesson, Schedule, recipe
 from auditkit.organisms.training import merged, planted, train
 from auditkit.targets import Subject
-from auditkit.targets.batching import close_batches
 from auditkit.targets.identity import identify
 from auditkit.targets.loaded import LocalTarget
 from auditkit.targets.preflight import preflight
@@ -114,37 +113,6 @@ def test_a_resumed_training_gives_the_very_same_adapter(base: LocalTarget, tmp_p
     assert seen[0] == 6, "it goes on from its checkpoint"
     assert _files(resumed.folder) == _files(whole.folder)
     assert not (tmp_path / "killed.partial").exists()
-
-
-def test_passes_of_like_length_have_the_gradients_of_one_pass(
-    base: LocalTarget, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import torch
-
-    short = Lesson(prompt=Prompt(raw="sky"), answer=" blue.", condition="raw", item="sky")
-    lessons = lora.encoded(base, [short, *Toy().lessons(base), short])
-    model = lora.adapted(base, Toy())
-    live = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    rows: list[list[list[int]]] = []
-
-    def gradients(groups: Any) -> tuple[float, dict[str, torch.Tensor]]:
-        def noted(lengths: Any, budget: int) -> list[list[int]]:
-            rows.append(groups(lengths, budget))
-            return rows[-1]
-
-        monkeypatch.setattr(lora, "close_batches", noted)
-        weights = {n: p.detach().float().clone() for n, p in live.items()}
-        loss = lora._gradients(model, lessons, live, weights)
-        return loss, {n: w.grad for n, w in weights.items() if w.grad is not None}
-
-    loss, apart = gradients(lambda lengths, _: [[0, 9], list(range(1, 9))])
-    whole_loss, whole = gradients(lambda lengths, _: [list(range(len(lengths)))])
-    assert loss == pytest.approx(whole_loss, rel=1e-5)
-    assert any(g.abs().max() > 1e-4 for g in whole.values())
-    for name, gradient in whole.items():
-        torch.testing.assert_close(apart[name], gradient, rtol=1e-4, atol=1e-6)
-    gradients(close_batches)
-    assert sorted(i for group in rows[-1] for i in group) == list(range(10))
 
 
 def test_a_damaged_checkpoint_only_costs_time(base: LocalTarget, tmp_path: Path) -> None:
