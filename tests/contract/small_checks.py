@@ -91,7 +91,7 @@ SMALL: dict[str, dict[str, Any]] = {
 """Parameters with which a check is quick; a check that is not here runs with its defaults."""
 
 SMALLEST: dict[str, dict[str, Any]] = {
-    "deception.causal": {"n_items": 20, "n_written": 2, "min_known": 12},
+    "deception.causal": {"min_known": 15},
     "deception.knowledge_gap": {"tolerance": 0.2, "liar_share": 1.0},
     "deception.truth_probe": {"layer_stride": 10, "planted_sizes": [0.025]},
 }
