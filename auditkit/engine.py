@@ -52,7 +52,7 @@ def observe(plan: Plan, target: Subject, store: Store, report: Report) -> list[C
     evidence = []
     for planned, check in zip(plan.checks, configured(plan), strict=True):
         missing = not_assessable(check, target.access, target.kind)
-        subjects = () if missing else tuple(_observe_check(check, plan, target, store, report))
+        subjects = () if missing else tuple(observe_check(check, plan, target, store, report))
         evidence.append(
             CheckEvidence(
                 check=check, primary=planned.primary, subjects=subjects, not_assessed=missing
@@ -61,9 +61,13 @@ def observe(plan: Plan, target: Subject, store: Store, report: Report) -> list[C
     return evidence
 
 
-def _observe_check(
+def observe_check(
     check: Check, plan: Plan, target: Subject, store: Store, report: Report
 ) -> Iterator[Observations]:
+    """One check's subjects, each asked when its turn comes: the target first, then its controls.
+
+    Args and errors are those of `observe`.
+    """
     samples = tuple(check.samples(plan.seed))
     locked = next(c for c in plan.checks if c.id == check.about.id).samples_sha256
     if locked and digest(list(samples)) != locked:

@@ -4,11 +4,37 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from typing import Any
 
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+PIECES = (
+    re.compile(r"(tests/contract/).*[-\[]([a-z0-9_]+\.[a-z0-9_]+)\]"),  # what is asked of one check
+    re.compile(r"(tests/property/test_(?:arrival|\w+_coverage)[^\[]*)"),  # one simulation
+    re.compile(r"(tests/e2e/test_demo.py::.*)"),  # one training
+)
+"""Tests that share what takes time to make with few others of their file: with those of the same groups."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several processes a file's tests stay in one, so that its fixtures are made once; not so `PIECES`.
+
+    Marks of xdist_group would do, were they heard: xdist 3.8 writes them where pytest 9 no longer looks.
+    """
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Pieces(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            found = next(filter(None, (piece.match(nodeid) for piece in PIECES)), None)
+            return ":".join(found.groups()) if found else nodeid.partition("::")[0]
+
+    return Pieces(config, log)
 
 
 @pytest.fixture(autouse=True, scope="session")

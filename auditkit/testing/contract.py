@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from auditkit.canonical import derive_seed, sha256
 from auditkit.checks import Check, Control, configure, parameters, planted_controls
-from auditkit.conclude import TARGET, CheckEvidence, conclude
-from auditkit.engine import observe, with_digests
+from auditkit.conclude import TARGET, CheckEvidence, conclude, judged
+from auditkit.engine import observe, observe_check, with_digests
 from auditkit.errors import PluginError
-from auditkit.model import Access, Arm, CheckResult, ModelKind, Observations, Prompt, Row
+from auditkit.model import (
+    Access,
+    Arm,
+    CheckResult,
+    Finding,
+    ModelKind,
+    Observations,
+    Prompt,
+    Row,
+)
 from auditkit.plan import Plan, PlannedCheck
 from auditkit.store import Store, jsonl, row_from_json, sample_from_json
 from auditkit.targets import Completion, Sampling, Score, Steering, Subject
@@ -125,6 +134,7 @@ class Contract:
     def __init__(self, check: Check, subject: Subject, *, seed: int = 20261122) -> None:
         self.check, self.subject, self.seed = check, subject, seed
         self.watched = Watched(subject=subject, access=check.about.needs)
+        self._findings: dict[tuple[int, int, float, int], tuple[Observations, Finding]] = {}
 
     @property
     def plan(self) -> Plan:
@@ -163,14 +173,29 @@ class Contract:
             (evidence,) = observe(self.plan, subject, Store(Path(folder)), lambda _: None)
         return evidence
 
+    def observe_alone(self, subject: Subject) -> Observations:
+        """Ask a subject without its controls."""
+        with tempfile.TemporaryDirectory() as folder:
+            store = Store(Path(folder))
+            return next(observe_check(self.check, self.plan, subject, store, lambda _: None))
+
     def conclude(self, subjects: Sequence[Observations]) -> CheckResult:
         """The verdict that these subjects' evidence would have had."""
         return self.verdict(replace(self.evidence, subjects=tuple(subjects)))
 
     def verdict(self, evidence: CheckEvidence) -> CheckResult:
         """The verdict on any evidence, under this plan."""
-        (result,) = conclude([evidence], self.plan)
+        (result,) = conclude([evidence], self.plan, self._judged)
         return result
+
+    def _judged(self, check: Check, seen: Observations, level: float, seed: int) -> Finding:
+        """The rules exchange one subject's rows at a time: the others' need no judging again, since
+        `judge` is a function of them (`replayed` holds it to that, and remembers nothing).
+        """
+        key = (id(seen.samples), id(seen.rows), level, seed)
+        if key not in self._findings:  # the evidence is kept, so that its ids stay its own
+            self._findings[key] = seen, judged(check, seen, level, seed)
+        return self._findings[key][1]
 
     def exchanged(self, name: str, other: Observations) -> CheckResult:
         """The verdict if the subject of that name had answered as `other` did."""
@@ -193,7 +218,9 @@ class Contract:
             )
             for o in self.evidence.subjects
         )
-        return self.verdict(replace(self.evidence, check=check, subjects=subjects))
+        evidence = replace(self.evidence, check=check, subjects=subjects)
+        (result,) = conclude([evidence], self.plan)
+        return result
 
     def controls(self) -> list[Control]:
         """The controls that can be planted with the access that the check declares."""

@@ -91,7 +91,7 @@ def a_muted_target_decides_nothing(contract: Contract) -> None:
     for how in MUTED:
         muted = Muted(subject=Watched(subject=contract.subject, access=about.needs), how=how)
         try:
-            target = contract.observe(muted).subjects[0]
+            target = contract.observe_alone(muted)
             result = contract.conclude([target, *contract.evidence.subjects[1:]])
         except PluginError as error:
             raise contract.broken(

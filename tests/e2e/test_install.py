@@ -22,9 +22,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = home / "bin" / "python"
     constraints = REPOSITORY / "constraints.txt"
     pinned = ["--constraint", str(constraints)] if constraints.exists() else []
-    words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pinned]
+    words = ["-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
     done = subprocess.run(
-        [python, *words, str(REPOSITORY)], capture_output=True, text=True, check=False
+        [python, *words, *pinned, str(REPOSITORY)], capture_output=True, text=True, check=False
     )
     if done.returncode:
         reason = f"pip could not install auditkit: {done.stderr.strip().splitlines()[-1:]}"

@@ -20,6 +20,12 @@ GAP = load_check("deception.knowledge_gap").about.expectations
 INFO = SubjectInfo(name="target", arm=Arm.TARGET, description="")
 
 
+@pytest.fixture(autouse=True)
+def _nothing_seen() -> None:
+    """What other tests had judged is forgotten."""
+    quality._SEEN.clear()
+
+
 def observed(values: list[dict[str, Any]], ids: list[str] | None = None) -> Observations:
     names = ids or [f"s{n}" for n in range(len(values))]
     return Observations(
@@ -139,7 +145,42 @@ def test_no_network_and_no_output(
 
 
 def test_the_same_evidence_is_judged_the_same_twice() -> None:
-    assert gate(observed(sound()), GAP) == gate(observed(sound()), GAP)
+    first = gate(observed(sound()), GAP)
+    quality._SEEN.clear()
+    assert gate(observed(sound()), GAP) == first
+
+
+def test_a_table_is_looked_at_once_and_every_other_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+    real = quality._run
+
+    def counted(frame: Any, suite: dict[str, Any]) -> dict[str, Any]:
+        looked_at.append(len(frame))
+        return real(frame, suite)
+
+    monkeypatch.setattr(quality, "_run", counted)
+    first = gate(observed(sound(2), ["a", "b"]), "")
+    assert gate(observed(sound(2), ["a", "b"]), "") == first
+    assert looked_at == [2]
+    assert gate(observed(sound(3), ["a", "b", "b"]), "").failures
+    assert gate(observed(sound(2), ["a", "b"]), GAP).evaluated > first.evaluated
+    assert looked_at == [2, 3, 2]
+
+
+@pytest.mark.parametrize("cell", [1.0, True, "1", None])
+def test_cells_that_look_alike_are_other_tables(cell: Any) -> None:
+    import pandas as pd
+
+    one, other = (quality._content(pd.DataFrame({"x": [v, v]})) for v in (1, cell))
+    assert one != other
+
+
+def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "MAX_SEEN", 2)
+    monkeypatch.setattr(quality, "_met", lambda frame, suite: (len(frame), []))
+    for n in (1, 2, 3):
+        assert gate(observed(sound(n)), "").evaluated == n
+    assert [n for n, _ in quality._SEEN.values()] == [2, 3]
 
 
 def test_nested_values_become_columns() -> None:

@@ -16,7 +16,7 @@ from auditkit.model import Access, Arm, Detection, Finding, Observations, Prompt
 from auditkit.organisms.prompted import Rewritten
 from auditkit.statistics.proportions import wilson
 from auditkit.targets import Steering, Subject
-from auditkit.testing import FakeSubject, Muted, check_contract
+from auditkit.testing import Contract, FakeSubject, Muted, check_contract
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +80,44 @@ CURRENT: list[Any] = [BadWord]
 
 
 def hold(cls: type, subject: Subject = SUBJECT, **about: Any) -> None:
+    check_contract(*held(cls, subject, **about))
+
+
+def held(cls: type, subject: Subject = SUBJECT, **about: Any) -> tuple[Check, Subject]:
+    """The check, as if it were installed, and whom it is tried on."""
     type.__setattr__(cls, "about", replace(BadWord.about, **about))
     CURRENT[0] = cls
     made: Check = cls()
-    check_contract(made, subject)
+    return made, subject
 
 
 def test_a_good_check_is_let_through() -> None:
     hold(BadWord)
+
+
+JUDGED: list[tuple[tuple[str, str], ...]] = []
+
+
+class Counting(BadWord):
+    """Notes what it is given to judge."""
+
+    def judge(self, observations: Observations, level: float, seed: int) -> Finding:
+        said = ((r.sample_id, str(r.values.get("word"))) for r in observations.rows)
+        JUDGED.append(tuple(said))
+        return super().judge(observations, level, seed)
+
+
+def test_rows_are_judged_once_and_once_more_when_replayed() -> None:
+    JUDGED.clear()
+    contract = Contract(*held(Counting))
+    seen = contract.evidence.subjects
+    assert contract.result == contract.conclude(seen)
+    assert len(JUDGED) == len(seen) == 3
+    assert contract.replayed() == contract.result
+    assert JUDGED[3:] == JUDGED[:3]
+    exchanged = contract.exchanged("rude", seen[0])
+    assert len(JUDGED) == 6
+    assert exchanged.verdict.reason == "positive_control_missed"
 
 
 class WithoutDocstring(BadWord): ...
