@@ -14,7 +14,7 @@ from collections.abc import Callable
 from urllib.parse import quote, quote_from_bytes
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from auditkit.behaviour.arrival import Transfer, arrived
@@ -64,6 +64,9 @@ def test_one_wrapping_is_taken_off(name: str) -> None:
 
 
 @settings(max_examples=40, deadline=None)
+@example(["UTF-8", "reversed"])
+@example(["reversed", "XOR of one byte"])
+@example(["XOR of one byte", "reversed", "zlib"])
 @given(st.lists(st.sampled_from([n for n in WRAPPERS if n != "numbers"]), min_size=2, max_size=3))
 def test_wrappings_within_wrappings_are_taken_off(names: list[str]) -> None:
     # Two XORs or reversals cancel out or aren't there; that is as well.
@@ -71,7 +74,7 @@ def test_wrappings_within_wrappings_are_taken_off(names: list[str]) -> None:
     for name in names:
         data = WRAPPERS[name](data)
     text_inside_xor = any(
-        b == "XOR of one byte" and a in ("reversed", "percent", "JSON", "UTF-8", "XOR of one byte")
+        b == "XOR of one byte" and a in ("percent", "JSON", "UTF-8", "XOR of one byte")
         for a, b in itertools.pairwise(names)
     )
     if not text_inside_xor:

@@ -138,9 +138,9 @@ class _Search:
 
     def _look(self, whole: bytes, names: tuple[str, ...]) -> None:
         covered, key_bytes = self.coverage.look(whole)
-        self._take(covered, (*names, f"XOR of {key_bytes} bytes") if key_bytes else names)
-        covered, _ = self._backwards.look(whole, xor=False)
-        self._take(covered[::-1], (*names, "reversed"))
+        self._take(covered, (*names, *_by_key(key_bytes)))
+        covered, key_bytes = self._backwards.look(whole)
+        self._take(covered[::-1], (*names, *_by_key(key_bytes), "reversed"))
         if self.coverage.fraction < 1:
             for shifted in shifted_base64(whole, self._limit_bytes):
                 covered, _ = self.coverage.look(shifted, xor=False)
@@ -179,3 +179,8 @@ class _Search:
         for data in {whole: None, **dict.fromkeys(largest)}:
             for inner in self._keyed.within(data):
                 yield (inner,), (*names, "XOR")
+
+
+def _by_key(key_bytes: int) -> tuple[str, ...]:
+    """The name of a repeating key of so many bytes; none for 0."""
+    return (f"XOR of {key_bytes} bytes",) if key_bytes else ()

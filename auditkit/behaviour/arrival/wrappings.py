@@ -45,7 +45,8 @@ _FORMATS: tuple[tuple[bytes, Callable[[], _Decompressor]], ...] = (
     (b"x\xda", zlib.decompressobj),
     (b"]\x00", _lzma),
 )
-MAGIC = tuple(magic for magic, _ in _FORMATS[:3])
+_BEGINS = tuple(magic for magic, _ in _FORMATS)
+MAGIC = _BEGINS[:3]
 
 Unwrapper = Callable[[bytes, int], bytes]
 """From data and the most bytes to give, to what was in it; empty where there was nothing."""
@@ -124,9 +125,17 @@ def compressed(data: bytes, limit: int) -> bytes:
 
 
 def reverse(data: bytes, limit: int) -> bytes:
-    """Text, or what ends like compressed data begins; a canary itself is looked for in both directions."""
+    """What is text, or begins like compressed data; a canary itself is looked for in both directions."""
     turned = data[::-1]
-    return turned[:limit] if turned.startswith(MAGIC) or data.isascii() else b""
+    return turned[:limit] if turned.startswith(_BEGINS) or _is_text(turned) else b""
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 UNWRAPPERS: tuple[tuple[str, Unwrapper], ...] = (
