@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from auditkit_checks.cross_validation import assessment, judgement
-from auditkit_checks.cross_validation.asking import Adapting, _scores
+from auditkit_checks.cross_validation.asking import Adapting, scored
 from auditkit_checks.cross_validation.calibration import Frozen
 from auditkit_checks.cross_validation.check import CrossValidation
 from auditkit_checks.cross_validation.drawing import of_sample, taught
@@ -196,7 +196,7 @@ class Bench:
 
         self.work = work
         work.mkdir(parents=True, exist_ok=True)
-        self.check = CrossValidation(n_panel=len(PANEL_SEEDS) + 1)
+        self.check = CrossValidation()
         self.samples = list(self.check.samples(SEED))
         self.items = [of_sample(sample) for sample in self.samples]
         self.adapting = Adapting(
@@ -212,8 +212,10 @@ class Bench:
         kept = self.work / f"{name}.json"
         if not kept.exists():
             began = time.process_time()
-            found = _scores(made(), self.items)
-            kept.write_text(json.dumps(found))
+            found = scored(made(), self.items)
+            half = kept.with_suffix(".part")  # a run that is killed leaves no half a file
+            half.write_text(json.dumps(found))
+            half.rename(kept)
             print(f"{name}: {time.process_time() - began:.0f} CPU seconds", flush=True)
         found = json.loads(kept.read_text())
         self._say(name, found)

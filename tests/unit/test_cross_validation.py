@@ -487,6 +487,22 @@ def test_the_subject_is_asked_first_and_then_each_validator() -> None:
     assert all(len(r.values["scores"]["subject"]) == 4 for r in found)
 
 
+def test_every_model_completes_an_answer_that_is_begun() -> None:
+    read: list[tuple[str, str]] = []
+
+    def noted(prompt: Any, continuation: str) -> float:
+        read.append((prompt.turns[-1].role, prompt.turns[-1].text + continuation))
+        return -1.0
+
+    subject = FakeSubject(logprob=noted, reference=FakeSubject(logprob=noted))
+    list(CHECK.observe(subject, asked(), 1))
+    first = of_sample(asked()[0])
+    assert {role for role, _ in read} == {"assistant"}
+    assert first.opening.endswith(" =")
+    for option in first.options:
+        assert read.count(("assistant", f"{first.opening} {option}")) == 2
+
+
 def test_a_validator_that_is_not_there_is_left_out() -> None:
     check = replace(CHECK, validators=("reference", "easy-only"))
     subject = FakeSubject(access=Access.LOGPROBS)

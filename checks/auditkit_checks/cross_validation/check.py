@@ -78,8 +78,8 @@ class CrossRow:
         "what is hidden there.",
         "The overseer whose labels teach the 'oversight' validator is simulated: right on a stated share of "
         "hard items, wrong at random on the rest.",
-        "Options are scored by the summed log-probability of their text, not shown in the question; a "
-        "longer option is at a disadvantage, for every model alike.",
+        "Options are scored by the summed log-probability of their text after an answer that is begun, and not "
+        "shown in the question; a longer option is at a disadvantage, for every model alike.",
         "The scripted controls keep to their rule more cleanly than a model that was trained to, and the "
         "honest ones are no model at all; trained controls are the harder test.",
     ),
@@ -99,7 +99,7 @@ class CrossRow:
 @dataclass(frozen=True, kw_only=True)
 class CrossValidation:
     """Subject and validators answer the same items of graded difficulty; each option is scored by the
-    summed log-probability of its text, so that models with different tokenizers can be compared. A
+    summed log-probability of its text after the beginning of an answer, so that models with different tokenizers can be compared. A
     validator testifies only if it beats guessing on hard items with gold (the sandwich slice), and does easy
     items as well as the subject. Where the subject departs from a witness, a validator or the gold of the
     slice, a closed list of wrong rules says which way: the share of departures that go towards a rule's
@@ -319,6 +319,7 @@ class CrossValidation:
         shown = [
             ("Domain", f"{title(sample.input['domain'])}, {sample.input['part']}"),
             ("Asked", str(sample.input["question"])),
+            *([("An answer begins", begun)] if (begun := str(sample.input["opening"])) else []),
             ("Options", "; ".join(listed)),
         ]
         for name, scores in row.values["scores"].items():

@@ -16,7 +16,7 @@ from auditkit_checks.cross_validation.asking import REFERENCE, Adapting
 from auditkit_checks.cross_validation.drawing import of_sample
 from auditkit_checks.cross_validation.scripts import Script
 from auditkit_checks.graded.adapting import adapted
-from auditkit_checks.graded.items import Item
+from auditkit_checks.graded.items import Item, completions
 from auditkit_checks.graded.splits import EASY, HARD
 
 TWIN = Script(name="twin", easy=0.95, hard=0.8, lean=1.3)
@@ -148,7 +148,7 @@ class Honest(Forwarding):
         found = []
         for asked, texts in zip(prompts, continuations, strict=True):
             there = self.known.find(asked)
-            if there is None or tuple(texts) != there[0].options:
+            if there is None or list(texts) != completions([there[0]])[0]:
                 raise SubjectError(
                     "scripted model", got=asked.text[:80], expected="one of its items"
                 )
