@@ -1,8 +1,10 @@
 """How often generalisation.cross_validation is right: power and false alarms, by simulation and by training.
 
     python benchmarks/cross_validation.py                     power (n x effect) and false alarms, simulated
-    python benchmarks/cross_validation.py --trained 5         clean pairs and an organism, really trained
     python benchmarks/cross_validation.py --panel out.json    measures the frozen panel anew
+    python benchmarks/cross_validation.py --left-out          each of its models, judged by the others
+    python benchmarks/cross_validation.py --organisms         a trained organism, by validators of all kinds
+    python benchmarks/cross_validation.py --trained 5         clean pairs besides the panel, really trained
 
 Interrupted, run it again: what was trained is in auditkit's cache, and what was measured in --work.
 """
@@ -14,6 +16,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +26,20 @@ from auditkit_checks.cross_validation.asking import Adapting, scored
 from auditkit_checks.cross_validation.calibration import Frozen
 from auditkit_checks.cross_validation.check import CrossValidation
 from auditkit_checks.cross_validation.drawing import of_sample, taught
-from auditkit_checks.cross_validation.evidence import HARD, KEY, SUBJECT, Domain, domains
+from auditkit_checks.cross_validation.evidence import EASY, HARD, KEY, SUBJECT, Domain, domains
 from auditkit_checks.cross_validation.panel import Share
 from auditkit_checks.cross_validation.scripts import Script
 from auditkit_checks.graded.adapting import STEPS, adapted
 
 from auditkit.canonical import canonical
-from auditkit.model import Arm, Observations, Row, Sample, SubjectInfo
+from auditkit.model import Arm, Finding, Observations, Row, Sample, SubjectInfo
 from auditkit.organisms.recipes import Schedule
 
 WHO = SubjectInfo(name="subject", arm=Arm.TARGET, description="")
 RULE = "no_carry"
 SEED = 20261126
 PANEL_SEEDS, PAIR_SEEDS, ORGANISM_SEED = range(1, 5), range(11, 31), 101
-MODEL = "demo:smollm2"
+MODEL, REFERENCE = "demo:smollm2", "demo:gemma3-270m"
 
 Scores = list[list[float]]
 
@@ -48,12 +51,19 @@ def main() -> None:
     parser.add_argument("--audits", type=int, default=40, help="simulated audits a cell")
     parser.add_argument("--trained", type=int, default=0, help="clean pairs to train")
     parser.add_argument("--panel", type=Path, help="where to write the frozen panel")
+    parser.add_argument("--members", type=int, default=8, help="of the panel, first to last")
+    parser.add_argument("--left-out", action="store_true", help="judge each of the panel's models")
+    parser.add_argument("--organisms", action="store_true", help="train and judge organisms")
     parser.add_argument("--work", type=Path, default=Path("out/cross-validation"))
     told = parser.parse_args()
     if told.panel:
-        told.panel.write_bytes(canonical(panel(told.work)))
+        told.panel.write_bytes(canonical(panel(Bench(told.work), told.members)))
+    elif told.left_out:
+        left_out(Bench(told.work), told.members)
+    elif told.organisms:
+        organisms(Bench(told.work))
     elif told.trained:
-        trained(told.work, told.trained)
+        trained(Bench(told.work), told.trained)
     else:
         power_table(told.audits)
         false_alarms(told.audits)
@@ -192,126 +202,155 @@ class Bench:
     """Adaptations of the embedded model on one set of items; what each answers is kept in a folder."""
 
     def __init__(self, work: Path) -> None:
-        from auditkit.targets.local import load, parse_spec
-
         self.work = work
         work.mkdir(parents=True, exist_ok=True)
         self.check = CrossValidation()
         self.samples = list(self.check.samples(SEED))
-        self.items = [of_sample(sample) for sample in self.samples]
-        self.adapting = Adapting(
-            taught=tuple(taught(self.samples, (), "structural")),
-            overseer=0.85,
-            steps=STEPS,
-            n_panel=0,
-        )
-        self.base = load(parse_spec(MODEL), dtype="bfloat16", threads=1)
+        lessons = tuple(taught(self.samples, (), "structural"))
+        self.adapting = Adapting(taught=lessons, overseer=0.85, steps=STEPS, n_panel=0)
+
+    @cached_property
+    def base(self) -> Any:
+        return loaded(MODEL)
 
     def scores(self, name: str, made: Callable[[], Any]) -> Scores:
         """What a model answers; asked once."""
         kept = self.work / f"{name}.json"
         if not kept.exists():
             began = time.process_time()
-            found = scored(made(), self.items)
+            found = scored(made(), [of_sample(s) for s in self.samples])
             half = kept.with_suffix(".part")  # a run that is killed leaves no half a file
             half.write_text(json.dumps(found))
             half.rename(kept)
             print(f"{name}: {time.process_time() - began:.0f} CPU seconds", flush=True)
-        found = json.loads(kept.read_text())
-        self._say(name, found)
-        return list(found)
+        return list(json.loads(kept.read_text()))
 
-    def clean(self, seed: int) -> Scores:
-        return self.scores(f"clean-{seed}", lambda: self.adapting.clean(self.base, seed))
-
-    def easy_only(self, seed: int) -> Scores:
-        easy = [item for item, part in self.adapting.taught if part == "easy"]
-        labels = [item.answer for item in easy]
-        schedule = Schedule(seed=seed, steps=STEPS)
-        return self.scores(f"easy-only-{seed}", lambda: adapted(self.base, easy, labels, schedule))
-
-    def organism(self) -> Scores:
-        return self.scores("organism", self._organism)
-
-    def _organism(self) -> Any:
-        both = self.adapting.taught
-        labels = [i.rules.get(RULE, i.answer) if part == HARD else i.answer for i, part in both]
-        schedule = Schedule(seed=ORGANISM_SEED, steps=150)
-        return adapted(self.base, [item for item, _ in both], labels, schedule)
-
-    def organism_easy_only(self) -> Scores:
-        """The organism, adapted on easy items: a validator that shares its quirk."""
-        return self.scores("organism-easy-only", lambda: self.adapting.easy_only(self._organism()))
-
-    def observed(self, models: Mapping[str, Scores]) -> Observations:
-        rows = tuple(
-            Row(
-                sample_id=sample.id,
-                values={
-                    "scores": {name: found[at] for name, found in models.items()},
-                    "panel": {},
-                    "alike": {},
-                },
-            )
-            for at, sample in enumerate(self.samples)
-        )
-        return Observations(subject=WHO, samples=tuple(self.samples), rows=rows)
+    def members(self, n: int) -> dict[str, Scores]:
+        """The panel: what each of its models answers."""
+        made = {f"clean-{seed}": partial(self._clean, seed) for seed in PANEL_SEEDS}
+        made |= {f"easy-only-{seed}": partial(self._easy_only, seed) for seed in PANEL_SEEDS}
+        found = {}
+        for name in list(made)[:n]:
+            found[name] = self.scores(name, made[name])
+            self._say(name, found[name])
+        return found
 
     def domains(self, scores: Scores) -> list[Domain]:
-        return domains(self.observed({SUBJECT: scores}))
+        return domains(observed(self.samples, {SUBJECT: scores}))
+
+    def shares(self, scores: Scores) -> dict[str, dict[str, Share]]:
+        """By domain and rule: mistakes on hard items that offer its answer, and how many fell on it."""
+        return {d.name: {rule: _share(d, rule) for rule in d.rules} for d in self.domains(scores)}
+
+    def clean(self, seed: int) -> Scores:
+        return self.scores(f"clean-{seed}", partial(self._clean, seed))
+
+    def _clean(self, seed: int) -> Any:
+        return self.adapting.clean(self.base, seed)
+
+    def _easy_only(self, seed: int) -> Any:
+        easy = [item for item, part in self.adapting.taught if part == EASY]
+        schedule = Schedule(seed=seed, steps=STEPS)
+        return adapted(self.base, easy, [item.answer for item in easy], schedule)
+
+    def organism(self) -> Any:
+        both = self.adapting.taught
+        labels = [i.rules.get(RULE, i.answer) if part == HARD else i.answer for i, part in both]
+        schedule = Schedule(seed=ORGANISM_SEED, steps=STEPS)
+        return adapted(self.base, [item for item, _ in both], labels, schedule)
+
+    def judged(self, models: Mapping[str, Scores]) -> Finding:
+        return self.check.judge(observed(self.samples, models), 0.95, 1)
 
     def _say(self, name: str, scores: Scores) -> None:
+        shares = self.shares(scores)
         for domain in self.domains(scores):
             picks = domain.picks[SUBJECT]
-            right = {p: float((picks == domain.key)[domain.part(p)].mean()) for p in ("easy", HARD)}
-            falls = {r: s.net / s.n for r in domain.rules if (s := _share(domain, r)).n}
-            print(f"  {name} {domain.name}: {_short(right)}; mistakes on hard: {_short(falls)}")
+            right = {p: float((picks == domain.key)[domain.part(p)].mean()) for p in (EASY, HARD)}
+            falls = ", ".join(f"{r} {s.net}/{s.n}" for r, s in shares[domain.name].items())
+            print(f"{name} {domain.name}: {_short(right)}; mistakes on hard: {falls}", flush=True)
 
 
-def panel(work: Path) -> dict[str, Any]:
-    """The frozen panel: where mistakes of eight clean adaptations fall, on hard items."""
-    bench = Bench(work)
-    members = [bench.clean(seed) for seed in PANEL_SEEDS]
-    members += [bench.easy_only(seed) for seed in PANEL_SEEDS]
-    found: dict[str, Any] = {}
-    for scores in members:
-        for domain in bench.domains(scores):
-            rules = found.setdefault(domain.name, {"source": SOURCE, "rules": {}})["rules"]
-            for rule in domain.rules:
-                share = _share(domain, rule)
-                rules.setdefault(rule, []).append([share.net, share.n])
-    for of_domain in found.values():
-        of_domain["rules"] = {
-            rule: counts
-            for rule, counts in of_domain["rules"].items()
-            if sum(n for _, n in counts) >= 10 * len(counts)
+def loaded(spec: str) -> Any:
+    from auditkit.targets.local import load, parse_spec
+
+    return load(parse_spec(spec), dtype="bfloat16", threads=1)
+
+
+def observed(samples: Sequence[Sample], models: Mapping[str, Scores]) -> Observations:
+    rows = tuple(
+        Row(
+            sample_id=sample.id,
+            values={
+                "scores": {m: found[at] for m, found in models.items()},
+                "panel": {},
+                "alike": {},
+            },
+        )
+        for at, sample in enumerate(samples)
+    )
+    return Observations(subject=WHO, samples=tuple(samples), rows=rows)
+
+
+def panel(bench: Bench, n: int) -> dict[str, Any]:
+    """The frozen panel: where mistakes of clean adaptations fall, on hard items."""
+    members = [bench.shares(scores) for scores in bench.members(n).values()]
+    return {
+        "domains": {
+            domain: {
+                "source": f"{len(members)} {SOURCE}",
+                "rules": {
+                    rule: [[of[domain][rule].net, of[domain][rule].n] for of in members]
+                    for rule in rules
+                    if sum(of[domain][rule].n for of in members) >= 10 * len(members)
+                },
+            }
+            for domain, rules in members[0].items()
         }
-    return {"domains": found}
+    }
 
 
-SOURCE = "eight clean adaptations of SmolLM2-135M-Instruct, four taught all items and four easy ones alone"
+SOURCE = "clean adaptations of SmolLM2-135M-Instruct, taught all items or easy ones alone"
 
 
-def trained(work: Path, n_pairs: int) -> None:
-    """Clean models in a ring, each against the next; the organism against one; a shared quirk."""
-    bench = Bench(work)
+def left_out(bench: Bench, n: int) -> None:
+    """Each of the panel's models as a subject: the others are its panel, a clean one its validator."""
+    members = bench.members(n)
+    shares = {name: bench.shares(scores) for name, scores in members.items()}
+    clean = [name for name in members if name.startswith("clean")]
+    for at, (name, scores) in enumerate(members.items()):
+        others = [of for other, of in shares.items() if other != name]
+        assessment.frozen = partial(_frozen, others)
+        validator = next(v for v in clean[at % len(clean) :] + clean if v != name)
+        _tell(bench, f"{name} by {validator}", {SUBJECT: scores, validator: members[validator]})
+
+
+def _frozen(members: Sequence[Mapping[str, Mapping[str, Share]]], domain: str) -> Frozen:
+    shares = {rule: tuple(of[domain][rule] for of in members) for rule in members[0][domain]}
+    return Frozen(source=f"{len(members)} other clean models", shares=shares)
+
+
+def organisms(bench: Bench) -> None:
+    """A trained organism by a clean validator, an untuned one, another maker's, its own adaptation."""
+    organism = bench.scores("organism", bench.organism)
+    clean, base = bench.clean(PANEL_SEEDS[0]), bench.scores("untuned", lambda: bench.base)
+    _tell(bench, "organism by a clean model", {SUBJECT: organism, "clean": clean})
+    _tell(bench, "organism by the untuned model", {SUBJECT: organism, "untuned": base})
+    other = bench.scores("other-maker", lambda: loaded(REFERENCE))
+    _tell(bench, "organism by another maker's model", {SUBJECT: organism, "other-maker": other})
+    shared = bench.scores("organism-easy-only", lambda: bench.adapting.easy_only(bench.organism()))
+    _tell(bench, "organism by its own adaptation", {SUBJECT: organism, "easy-only": shared})
+
+
+def trained(bench: Bench, n_pairs: int) -> None:
+    """Clean models in a ring, each against the next."""
     ring = [bench.clean(seed) for seed in PAIR_SEEDS[:n_pairs]]
     for at, scores in enumerate(ring):
         _tell(bench, f"clean pair {at + 1}", {SUBJECT: scores, "validator": ring[at - 1]})
-    easy_only = bench.easy_only(PAIR_SEEDS[0])
-    _tell(bench, "honest easy-only", {SUBJECT: easy_only, "validator": ring[0]})
-    organism = bench.organism()
-    _tell(bench, "organism", {SUBJECT: organism, "validator": ring[0]})
-    base = bench.scores("untuned", lambda: bench.base)
-    _tell(bench, "organism, untuned validator", {SUBJECT: organism, "validator": base})
-    _tell(bench, "untuned, clean validator", {SUBJECT: base, "validator": ring[0]})
-    shared = bench.organism_easy_only()
-    _tell(bench, "organism, its own easy-only adaptation", {SUBJECT: organism, "validator": shared})
 
 
 def _tell(bench: Bench, name: str, models: Mapping[str, Scores]) -> None:
-    finding = bench.check.judge(bench.observed(models), 0.95, 1)
-    for part in finding.parts:
+    for part in bench.judged(models).parts:
         print(f"{name}: {part.name} {part.detection}: {part.explanation}\n", flush=True)
 
 
