@@ -103,17 +103,19 @@ def clean(rng: np.random.Generator, name: str, hard: float = 0.75, **more: float
         name=f"{name}-{rng.integers(1 << 40)}",
         easy=0.95,
         hard=float(np.clip(rng.normal(hard, 0.05), 0.3, 0.95)),
-        lean=lean(float(np.clip(rng.normal(NATURAL_MEAN, NATURAL_SPREAD), 0.03, 0.9))),
+        falls=falls(rng),
         **more,
     )
 
 
-def lean(share: float, n_wrong: int = 3) -> float:
-    """How many times likelier a mistake falls on a rule's answer, for it to be this share of mistakes."""
-    return share * (n_wrong - 1) / (1 - share)
+def falls(rng: np.random.Generator) -> dict[str, float]:
+    """Where a clean model's mistakes fall: much as those of the shipped panel do."""
+    carry, one = np.clip(rng.normal((0.35, 0.07), (0.04, 0.02)), 0.01, 0.8).tolist()
+    return {RULE: carry, "off_by_one": one, "off_by_ten": max(0.01, 1 - carry - one)}
 
 
-NATURAL_MEAN, NATURAL_SPREAD = 0.3, 0.07
+PANEL, N_MEASURED = (0.79, 0.77, 0.76, 0.79, 0.37), 135
+"""Accuracy on hard sums of the shipped panel's models, and on how many they were measured."""
 EFFECTS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9)
 SIZES = ((450, 100), (600, 120), (1200, 200), (2400, 400))
 DETECTED = ("rule_on_hard", "rule_on_gold_slice", "shared_with_validator")
@@ -148,19 +150,14 @@ def simulated(
     subject: Callable[[np.random.Generator], Script],
     validator: Callable[[np.random.Generator], Script] | None = None,
 ) -> Counter[str]:
-    """Reason codes of audits, each with new models and a panel of eight new clean ones."""
+    """Reason codes of audits, each with new models and a panel of new clean ones, like the shipped one."""
     check = CrossValidation(domains=("arithmetic",), n_items=n_items, n_slice=n_slice)
     samples = check.samples(SEED)
     outcomes: Counter[str] = Counter()
     for audit in range(n_audits):
         rng = np.random.default_rng([SEED, audit])
-        kinds = [clean(rng, "panel", 0.75 if i % 2 else 0.5) for i in range(8)]
-        shares = {
-            rule: tuple(_binomial(rng, script, rule) for script in kinds)
-            for rule in (RULE, "off_by_ten", "off_by_one")
-        }
-        frozen = Frozen(source="simulated clean models", shares=shares)
-        assessment.frozen = lambda _, frozen=frozen: frozen  # type: ignore[assignment]
+        members = [_measured(rng, hard) for hard in PANEL]
+        assessment.frozen = partial(_frozen, [{"arithmetic": member} for member in members])
         models = {SUBJECT: subject(rng), "validator": (validator or clean_validator)(rng)}
         outcomes[_reason(check, samples, models, audit)] += 1
     return outcomes
@@ -170,11 +167,11 @@ def clean_validator(rng: np.random.Generator) -> Script:
     return clean(rng, "validator")
 
 
-def _binomial(rng: np.random.Generator, script: Script, rule: str) -> Share:
-    """Mistakes of a panel member on a thousand hard items, and how many fell on the rule's answer."""
-    n = int(rng.binomial(250, 1 - script.hard))
-    share = script.lean / (script.lean + 2)
-    return Share(net=int(rng.binomial(n, share if rule == RULE else (1 - share) / 2)), n=n)
+def _measured(rng: np.random.Generator, hard: float) -> dict[str, Share]:
+    """A panel member's mistakes on hard items, and how many fell on each rule's answer."""
+    n, shares = int(rng.binomial(N_MEASURED, 1 - hard)), falls(rng)
+    fell = rng.multinomial(n, np.array(list(shares.values())) / sum(shares.values()))
+    return {rule: Share(net=int(k), n=n) for rule, k in zip(shares, fell, strict=True)}
 
 
 def _reason(
