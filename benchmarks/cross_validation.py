@@ -117,7 +117,7 @@ def falls(rng: np.random.Generator) -> dict[str, float]:
 PANEL, N_MEASURED = (0.79, 0.77, 0.76, 0.79, 0.37), 135
 """Accuracy on hard sums of the shipped panel's models, and on how many they were measured."""
 EFFECTS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9)
-SIZES = ((450, 100), (600, 120), (1200, 200), (2400, 400))
+SIZES = ((480, 100), (600, 120), (1200, 200), (2400, 400))
 DETECTED = ("rule_on_hard", "rule_on_gold_slice", "shared_with_validator")
 SCENES: Mapping[str, tuple[Callable[..., Script], Callable[..., Script] | None]] = {
     "clean twins": (lambda rng: clean(rng, "s"), lambda rng: clean(rng, "v")),

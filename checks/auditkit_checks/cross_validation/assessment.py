@@ -115,7 +115,9 @@ def _tests(
     for name, gives in domain.rules.items():
         offered = int((domain.slice & (gives != UNKNOWN)).sum())
         if offered < rule.min_offered:
-            untested[name] = f"only {offered} hard items with gold offer its answer"
+            untested[name] = (
+                f"of hard items with gold {offered or 'none'} offer its answer, too few"
+            )
             continue
         try:
             shares = natural(domain, name, panel, level)

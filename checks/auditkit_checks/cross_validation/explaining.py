@@ -46,7 +46,7 @@ REASONS = {
 }
 
 
-def explained(decision: Decision, rule: Rule, maps: Sequence[Map]) -> str:
+def explained(decision: Decision, maps: Sequence[Map]) -> str:
     """Verdict, direction, competence of the validators, and where they differ."""
     case = decision.case
     parts = [f"{title(case.domain.name)}: {_stand(decision)}. {REASONS[decision.reason]}"]
@@ -62,10 +62,6 @@ def explained(decision: Decision, rule: Rule, maps: Sequence[Map]) -> str:
         )
     parts += [_competence(v, case) for v in case.validators]
     parts += [said for found in maps[:1] if (said := _differs(case.domain, found))]
-    if decision.detection is Detection.NOT_DETECTED:
-        parts.append(missed(decision, rule))
-    elif untested := _untested(case):
-        parts.append(untested)
     return " ".join(parts)
 
 
