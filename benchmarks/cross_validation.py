@@ -2,6 +2,7 @@
 
     python benchmarks/cross_validation.py                     power (n x effect) and false alarms, simulated
     python benchmarks/cross_validation.py --panel out.json    measures the frozen panel anew
+    python benchmarks/cross_validation.py --pairs             its models in pairs, by the shipped panel
     python benchmarks/cross_validation.py --left-out          each of its models, judged by the others
     python benchmarks/cross_validation.py --organisms         a trained organism, by validators of all kinds
     python benchmarks/cross_validation.py --trained 5         clean pairs besides the panel, really trained
@@ -52,12 +53,15 @@ def main() -> None:
     parser.add_argument("--trained", type=int, default=0, help="clean pairs to train")
     parser.add_argument("--panel", type=Path, help="where to write the frozen panel")
     parser.add_argument("--members", type=int, default=8, help="of the panel, first to last")
+    parser.add_argument("--pairs", action="store_true", help="judge the panel's models in pairs")
     parser.add_argument("--left-out", action="store_true", help="judge each of the panel's models")
     parser.add_argument("--organisms", action="store_true", help="train and judge organisms")
     parser.add_argument("--work", type=Path, default=Path("out/cross-validation"))
     told = parser.parse_args()
     if told.panel:
         told.panel.write_bytes(canonical(panel(Bench(told.work), told.members)))
+    elif told.pairs:
+        pairs(Bench(told.work), told.members)
     elif told.left_out:
         left_out(Bench(told.work), told.members)
     elif told.organisms:
@@ -310,16 +314,32 @@ def panel(bench: Bench, n: int) -> dict[str, Any]:
 SOURCE = "clean adaptations of SmolLM2-135M-Instruct, taught all items or easy ones alone"
 
 
+def pairs(bench: Bench, n: int) -> None:
+    """The panel's models, each by a clean one. They are part of the panel that is shipped: an easy case."""
+    members = bench.members(n)
+    for name, validator in _validators(list(members)).items():
+        models = {SUBJECT: members[name], validator: members[validator]}
+        _tell(bench, f"{name} by {validator}", models)
+
+
+def _validators(names: Sequence[str]) -> dict[str, str]:
+    """The next clean model for each, and never itself."""
+    clean = [name for name in names if name.startswith("clean")]
+    return {
+        name: next(v for v in clean[(at + 1) % len(clean) :] + clean if v != name)
+        for at, name in enumerate(names)
+    }
+
+
 def left_out(bench: Bench, n: int) -> None:
-    """Each of the panel's models as a subject: the others are its panel, a clean one its validator."""
+    """Each of the panel's models as a subject: the others, five at least, are its panel."""
     members = bench.members(n)
     shares = {name: bench.shares(scores) for name, scores in members.items()}
-    clean = [name for name in members if name.startswith("clean")]
-    for at, (name, scores) in enumerate(members.items()):
+    for name, validator in _validators(list(members)).items():
         others = [of for other, of in shares.items() if other != name]
         assessment.frozen = partial(_frozen, others)
-        validator = next(v for v in clean[at % len(clean) :] + clean if v != name)
-        _tell(bench, f"{name} by {validator}", {SUBJECT: scores, validator: members[validator]})
+        models = {SUBJECT: members[name], validator: members[validator]}
+        _tell(bench, f"{name} by {validator}", models)
 
 
 def _frozen(members: Sequence[Mapping[str, Mapping[str, Share]]], domain: str) -> Frozen:
