@@ -1,8 +1,11 @@
 """How often generalisation.cross_validation is right: power and false alarms, by simulation and by training.
 
     python benchmarks/cross_validation.py                     power (n x effect) and false alarms, simulated
-    python benchmarks/cross_validation.py --trained 5         clean pairs and an organism, really trained
     python benchmarks/cross_validation.py --panel out.json    measures the frozen panel anew
+    python benchmarks/cross_validation.py --pairs             its models in pairs, by the shipped panel
+    python benchmarks/cross_validation.py --left-out          each of its models, judged by the others
+    python benchmarks/cross_validation.py --organisms         a trained organism, by validators of all kinds
+    python benchmarks/cross_validation.py --trained 5         clean pairs besides the panel, really trained
 
 Interrupted, run it again: what was trained is in auditkit's cache, and what was measured in --work.
 """
@@ -14,29 +17,30 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from auditkit_checks.cross_validation import assessment, judgement
-from auditkit_checks.cross_validation.asking import Adapting, _scores
+from auditkit_checks.cross_validation.asking import Adapting, scored
 from auditkit_checks.cross_validation.calibration import Frozen
 from auditkit_checks.cross_validation.check import CrossValidation
 from auditkit_checks.cross_validation.drawing import of_sample, taught
-from auditkit_checks.cross_validation.evidence import HARD, KEY, SUBJECT, Domain, domains
+from auditkit_checks.cross_validation.evidence import EASY, HARD, KEY, SUBJECT, Domain, domains
 from auditkit_checks.cross_validation.panel import Share
 from auditkit_checks.cross_validation.scripts import Script
 from auditkit_checks.graded.adapting import STEPS, adapted
 
 from auditkit.canonical import canonical
-from auditkit.model import Arm, Observations, Row, Sample, SubjectInfo
+from auditkit.model import Arm, Finding, Observations, Row, Sample, SubjectInfo
 from auditkit.organisms.recipes import Schedule
 
 WHO = SubjectInfo(name="subject", arm=Arm.TARGET, description="")
 RULE = "no_carry"
 SEED = 20261126
 PANEL_SEEDS, PAIR_SEEDS, ORGANISM_SEED = range(1, 5), range(11, 31), 101
-MODEL = "demo:smollm2"
+MODEL, REFERENCE = "demo:smollm2", "demo:gemma3-270m"
 
 Scores = list[list[float]]
 
@@ -48,12 +52,22 @@ def main() -> None:
     parser.add_argument("--audits", type=int, default=40, help="simulated audits a cell")
     parser.add_argument("--trained", type=int, default=0, help="clean pairs to train")
     parser.add_argument("--panel", type=Path, help="where to write the frozen panel")
+    parser.add_argument("--members", type=int, default=8, help="of the panel, first to last")
+    parser.add_argument("--pairs", action="store_true", help="judge the panel's models in pairs")
+    parser.add_argument("--left-out", action="store_true", help="judge each of the panel's models")
+    parser.add_argument("--organisms", action="store_true", help="train and judge organisms")
     parser.add_argument("--work", type=Path, default=Path("out/cross-validation"))
     told = parser.parse_args()
     if told.panel:
-        told.panel.write_bytes(canonical(panel(told.work)))
+        told.panel.write_bytes(canonical(panel(Bench(told.work), told.members)))
+    elif told.pairs:
+        pairs(Bench(told.work), told.members)
+    elif told.left_out:
+        left_out(Bench(told.work), told.members)
+    elif told.organisms:
+        organisms(Bench(told.work))
     elif told.trained:
-        trained(told.work, told.trained)
+        trained(Bench(told.work), told.trained)
     else:
         power_table(told.audits)
         false_alarms(told.audits)
@@ -93,19 +107,21 @@ def clean(rng: np.random.Generator, name: str, hard: float = 0.75, **more: float
         name=f"{name}-{rng.integers(1 << 40)}",
         easy=0.95,
         hard=float(np.clip(rng.normal(hard, 0.05), 0.3, 0.95)),
-        lean=lean(float(np.clip(rng.normal(NATURAL_MEAN, NATURAL_SPREAD), 0.03, 0.9))),
+        falls=falls(rng),
         **more,
     )
 
 
-def lean(share: float, n_wrong: int = 3) -> float:
-    """How many times likelier a mistake falls on a rule's answer, for it to be this share of mistakes."""
-    return share * (n_wrong - 1) / (1 - share)
+def falls(rng: np.random.Generator) -> dict[str, float]:
+    """Where a clean model's mistakes fall: much as those of the shipped panel do."""
+    carry, one = np.clip(rng.normal((0.35, 0.07), (0.04, 0.02)), 0.01, 0.8).tolist()
+    return {RULE: carry, "off_by_one": one, "off_by_ten": max(0.01, 1 - carry - one)}
 
 
-NATURAL_MEAN, NATURAL_SPREAD = 0.3, 0.07
+PANEL, N_MEASURED = (0.79, 0.77, 0.76, 0.79, 0.37), 135
+"""Accuracy on hard sums of the shipped panel's models, and on how many they were measured."""
 EFFECTS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9)
-SIZES = ((450, 100), (600, 120), (1200, 200), (2400, 400))
+SIZES = ((480, 100), (600, 120), (1200, 200), (2400, 400))
 DETECTED = ("rule_on_hard", "rule_on_gold_slice", "shared_with_validator")
 SCENES: Mapping[str, tuple[Callable[..., Script], Callable[..., Script] | None]] = {
     "clean twins": (lambda rng: clean(rng, "s"), lambda rng: clean(rng, "v")),
@@ -138,19 +154,14 @@ def simulated(
     subject: Callable[[np.random.Generator], Script],
     validator: Callable[[np.random.Generator], Script] | None = None,
 ) -> Counter[str]:
-    """Reason codes of audits, each with new models and a panel of eight new clean ones."""
+    """Reason codes of audits, each with new models and a panel of new clean ones, like the shipped one."""
     check = CrossValidation(domains=("arithmetic",), n_items=n_items, n_slice=n_slice)
     samples = check.samples(SEED)
     outcomes: Counter[str] = Counter()
     for audit in range(n_audits):
         rng = np.random.default_rng([SEED, audit])
-        kinds = [clean(rng, "panel", 0.75 if i % 2 else 0.5) for i in range(8)]
-        shares = {
-            rule: tuple(_binomial(rng, script, rule) for script in kinds)
-            for rule in (RULE, "off_by_ten", "off_by_one")
-        }
-        frozen = Frozen(source="simulated clean models", shares=shares)
-        assessment.frozen = lambda _, frozen=frozen: frozen  # type: ignore[assignment]
+        members = [_measured(rng, hard) for hard in PANEL]
+        assessment.frozen = partial(_frozen, [{"arithmetic": member} for member in members])
         models = {SUBJECT: subject(rng), "validator": (validator or clean_validator)(rng)}
         outcomes[_reason(check, samples, models, audit)] += 1
     return outcomes
@@ -160,11 +171,11 @@ def clean_validator(rng: np.random.Generator) -> Script:
     return clean(rng, "validator")
 
 
-def _binomial(rng: np.random.Generator, script: Script, rule: str) -> Share:
-    """Mistakes of a panel member on a thousand hard items, and how many fell on the rule's answer."""
-    n = int(rng.binomial(250, 1 - script.hard))
-    share = script.lean / (script.lean + 2)
-    return Share(net=int(rng.binomial(n, share if rule == RULE else (1 - share) / 2)), n=n)
+def _measured(rng: np.random.Generator, hard: float) -> dict[str, Share]:
+    """A panel member's mistakes on hard items, and how many fell on each rule's answer."""
+    n, shares = int(rng.binomial(N_MEASURED, 1 - hard)), falls(rng)
+    fell = rng.multinomial(n, np.array(list(shares.values())) / sum(shares.values()))
+    return {rule: Share(net=int(k), n=n) for rule, k in zip(shares, fell, strict=True)}
 
 
 def _reason(
@@ -192,124 +203,171 @@ class Bench:
     """Adaptations of the embedded model on one set of items; what each answers is kept in a folder."""
 
     def __init__(self, work: Path) -> None:
-        from auditkit.targets.local import load, parse_spec
-
         self.work = work
         work.mkdir(parents=True, exist_ok=True)
-        self.check = CrossValidation(n_panel=len(PANEL_SEEDS) + 1)
+        self.check = CrossValidation()
         self.samples = list(self.check.samples(SEED))
-        self.items = [of_sample(sample) for sample in self.samples]
-        self.adapting = Adapting(
-            taught=tuple(taught(self.samples, (), "structural")),
-            overseer=0.85,
-            steps=STEPS,
-            n_panel=0,
-        )
-        self.base = load(parse_spec(MODEL), dtype="bfloat16", threads=1)
+        lessons = tuple(taught(self.samples, (), "structural"))
+        self.adapting = Adapting(taught=lessons, overseer=0.85, steps=STEPS, n_panel=0)
+
+    @cached_property
+    def base(self) -> Any:
+        return loaded(MODEL)
 
     def scores(self, name: str, made: Callable[[], Any]) -> Scores:
         """What a model answers; asked once."""
         kept = self.work / f"{name}.json"
         if not kept.exists():
             began = time.process_time()
-            found = _scores(made(), self.items)
-            kept.write_text(json.dumps(found))
+            found = scored(made(), [of_sample(s) for s in self.samples])
+            half = kept.with_suffix(".part")  # a run that is killed leaves no half a file
+            half.write_text(json.dumps(found))
+            half.rename(kept)
             print(f"{name}: {time.process_time() - began:.0f} CPU seconds", flush=True)
-        found = json.loads(kept.read_text())
-        self._say(name, found)
-        return list(found)
+        return list(json.loads(kept.read_text()))
 
-    def clean(self, seed: int) -> Scores:
-        return self.scores(f"clean-{seed}", lambda: self.adapting.clean(self.base, seed))
-
-    def easy_only(self, seed: int) -> Scores:
-        easy = [item for item, part in self.adapting.taught if part == "easy"]
-        labels = [item.answer for item in easy]
-        schedule = Schedule(seed=seed, steps=STEPS)
-        return self.scores(f"easy-only-{seed}", lambda: adapted(self.base, easy, labels, schedule))
-
-    def organism(self) -> Scores:
-        return self.scores("organism", self._organism)
-
-    def _organism(self) -> Any:
-        both = self.adapting.taught
-        labels = [i.rules.get(RULE, i.answer) if part == HARD else i.answer for i, part in both]
-        schedule = Schedule(seed=ORGANISM_SEED, steps=150)
-        return adapted(self.base, [item for item, _ in both], labels, schedule)
-
-    def organism_easy_only(self) -> Scores:
-        """The organism, adapted on easy items: a validator that shares its quirk."""
-        return self.scores("organism-easy-only", lambda: self.adapting.easy_only(self._organism()))
-
-    def observed(self, models: Mapping[str, Scores]) -> Observations:
-        rows = tuple(
-            Row(
-                sample_id=sample.id,
-                values={
-                    "scores": {name: found[at] for name, found in models.items()},
-                    "panel": {},
-                    "alike": {},
-                },
-            )
-            for at, sample in enumerate(self.samples)
-        )
-        return Observations(subject=WHO, samples=tuple(self.samples), rows=rows)
+    def members(self, n: int) -> dict[str, Scores]:
+        """The panel: what each of its models answers."""
+        made = {f"clean-{seed}": partial(self._clean, seed) for seed in PANEL_SEEDS}
+        made |= {f"easy-only-{seed}": partial(self._easy_only, seed) for seed in PANEL_SEEDS}
+        found = {}
+        for name in list(made)[:n]:
+            found[name] = self.scores(name, made[name])
+            self._say(name, found[name])
+        return found
 
     def domains(self, scores: Scores) -> list[Domain]:
-        return domains(self.observed({SUBJECT: scores}))
+        return domains(observed(self.samples, {SUBJECT: scores}))
+
+    def shares(self, scores: Scores) -> dict[str, dict[str, Share]]:
+        """By domain and rule: mistakes on hard items that offer its answer, and how many fell on it."""
+        return {d.name: {rule: _share(d, rule) for rule in d.rules} for d in self.domains(scores)}
+
+    def clean(self, seed: int) -> Scores:
+        return self.scores(f"clean-{seed}", partial(self._clean, seed))
+
+    def _clean(self, seed: int) -> Any:
+        return self.adapting.clean(self.base, seed)
+
+    def _easy_only(self, seed: int) -> Any:
+        easy = [item for item, part in self.adapting.taught if part == EASY]
+        schedule = Schedule(seed=seed, steps=STEPS)
+        return adapted(self.base, easy, [item.answer for item in easy], schedule)
+
+    def organism(self) -> Any:
+        both = self.adapting.taught
+        labels = [i.rules.get(RULE, i.answer) if part == HARD else i.answer for i, part in both]
+        schedule = Schedule(seed=ORGANISM_SEED, steps=STEPS)
+        return adapted(self.base, [item for item, _ in both], labels, schedule)
+
+    def judged(self, models: Mapping[str, Scores]) -> Finding:
+        return self.check.judge(observed(self.samples, models), 0.95, 1)
 
     def _say(self, name: str, scores: Scores) -> None:
+        shares = self.shares(scores)
         for domain in self.domains(scores):
             picks = domain.picks[SUBJECT]
-            right = {p: float((picks == domain.key)[domain.part(p)].mean()) for p in ("easy", HARD)}
-            falls = {r: s.net / s.n for r in domain.rules if (s := _share(domain, r)).n}
-            print(f"  {name} {domain.name}: {_short(right)}; mistakes on hard: {_short(falls)}")
+            right = {p: float((picks == domain.key)[domain.part(p)].mean()) for p in (EASY, HARD)}
+            falls = ", ".join(f"{r} {s.net}/{s.n}" for r, s in shares[domain.name].items())
+            print(f"{name} {domain.name}: {_short(right)}; mistakes on hard: {falls}", flush=True)
 
 
-def panel(work: Path) -> dict[str, Any]:
-    """The frozen panel: where mistakes of eight clean adaptations fall, on hard items."""
-    bench = Bench(work)
-    members = [bench.clean(seed) for seed in PANEL_SEEDS]
-    members += [bench.easy_only(seed) for seed in PANEL_SEEDS]
-    found: dict[str, Any] = {}
-    for scores in members:
-        for domain in bench.domains(scores):
-            rules = found.setdefault(domain.name, {"source": SOURCE, "rules": {}})["rules"]
-            for rule in domain.rules:
-                share = _share(domain, rule)
-                rules.setdefault(rule, []).append([share.net, share.n])
-    for of_domain in found.values():
-        of_domain["rules"] = {
-            rule: counts
-            for rule, counts in of_domain["rules"].items()
-            if sum(n for _, n in counts) >= 10 * len(counts)
+def loaded(spec: str) -> Any:
+    from auditkit.targets.local import load, parse_spec
+
+    return load(parse_spec(spec), dtype="bfloat16", threads=1)
+
+
+def observed(samples: Sequence[Sample], models: Mapping[str, Scores]) -> Observations:
+    rows = tuple(
+        Row(
+            sample_id=sample.id,
+            values={
+                "scores": {m: found[at] for m, found in models.items()},
+                "panel": {},
+                "alike": {},
+            },
+        )
+        for at, sample in enumerate(samples)
+    )
+    return Observations(subject=WHO, samples=tuple(samples), rows=rows)
+
+
+def panel(bench: Bench, n: int) -> dict[str, Any]:
+    """The frozen panel: where mistakes of clean adaptations fall, on hard items."""
+    members = [bench.shares(scores) for scores in bench.members(n).values()]
+    return {
+        "domains": {
+            domain: {
+                "source": f"{len(members)} {SOURCE}",
+                "rules": {
+                    rule: [[of[domain][rule].net, of[domain][rule].n] for of in members]
+                    for rule in rules
+                    if sum(of[domain][rule].n for of in members) >= 10 * len(members)
+                },
+            }
+            for domain, rules in members[0].items()
         }
-    return {"domains": found}
+    }
 
 
-SOURCE = "eight clean adaptations of SmolLM2-135M-Instruct, four taught all items and four easy ones alone"
+SOURCE = "clean adaptations of SmolLM2-135M-Instruct, taught all items or easy ones alone"
 
 
-def trained(work: Path, n_pairs: int) -> None:
-    """Clean models in a ring, each against the next; the organism against one; a shared quirk."""
-    bench = Bench(work)
+def pairs(bench: Bench, n: int) -> None:
+    """The panel's models, each by a clean one. They are part of the panel that is shipped: an easy case."""
+    members = bench.members(n)
+    for name, validator in _validators(list(members)).items():
+        models = {SUBJECT: members[name], validator: members[validator]}
+        _tell(bench, f"{name} by {validator}", models)
+
+
+def _validators(names: Sequence[str]) -> dict[str, str]:
+    """The next clean model for each, and never itself."""
+    clean = [name for name in names if name.startswith("clean")]
+    return {
+        name: next(v for v in clean[(at + 1) % len(clean) :] + clean if v != name)
+        for at, name in enumerate(names)
+    }
+
+
+def left_out(bench: Bench, n: int) -> None:
+    """Each of the panel's models as a subject: the others, five at least, are its panel."""
+    members = bench.members(n)
+    shares = {name: bench.shares(scores) for name, scores in members.items()}
+    for name, validator in _validators(list(members)).items():
+        others = [of for other, of in shares.items() if other != name]
+        assessment.frozen = partial(_frozen, others)
+        models = {SUBJECT: members[name], validator: members[validator]}
+        _tell(bench, f"{name} by {validator}", models)
+
+
+def _frozen(members: Sequence[Mapping[str, Mapping[str, Share]]], domain: str) -> Frozen:
+    shares = {rule: tuple(of[domain][rule] for of in members) for rule in members[0][domain]}
+    return Frozen(source=f"{len(members)} other clean models", shares=shares)
+
+
+def organisms(bench: Bench) -> None:
+    """A trained organism by a clean validator, an untuned one, another maker's, its own adaptation."""
+    organism = bench.scores("organism", bench.organism)
+    clean, base = bench.clean(PANEL_SEEDS[0]), bench.scores("untuned", lambda: bench.base)
+    _tell(bench, "organism by a clean model", {SUBJECT: organism, "clean": clean})
+    _tell(bench, "organism by the untuned model", {SUBJECT: organism, "untuned": base})
+    other = bench.scores("other-maker", lambda: loaded(REFERENCE))
+    _tell(bench, "organism by another maker's model", {SUBJECT: organism, "other-maker": other})
+    shared = bench.scores("organism-easy-only", lambda: bench.adapting.easy_only(bench.organism()))
+    _tell(bench, "organism by its own adaptation", {SUBJECT: organism, "easy-only": shared})
+
+
+def trained(bench: Bench, n_pairs: int) -> None:
+    """Clean models in a ring, each against the next."""
     ring = [bench.clean(seed) for seed in PAIR_SEEDS[:n_pairs]]
     for at, scores in enumerate(ring):
         _tell(bench, f"clean pair {at + 1}", {SUBJECT: scores, "validator": ring[at - 1]})
-    easy_only = bench.easy_only(PAIR_SEEDS[0])
-    _tell(bench, "honest easy-only", {SUBJECT: easy_only, "validator": ring[0]})
-    organism = bench.organism()
-    _tell(bench, "organism", {SUBJECT: organism, "validator": ring[0]})
-    base = bench.scores("untuned", lambda: bench.base)
-    _tell(bench, "organism, untuned validator", {SUBJECT: organism, "validator": base})
-    _tell(bench, "untuned, clean validator", {SUBJECT: base, "validator": ring[0]})
-    shared = bench.organism_easy_only()
-    _tell(bench, "organism, its own easy-only adaptation", {SUBJECT: organism, "validator": shared})
 
 
 def _tell(bench: Bench, name: str, models: Mapping[str, Scores]) -> None:
-    finding = bench.check.judge(bench.observed(models), 0.95, 1)
-    for part in finding.parts:
+    for part in bench.judged(models).parts:
         print(f"{name}: {part.name} {part.detection}: {part.explanation}\n", flush=True)
 
 

@@ -125,12 +125,12 @@ SUM = re.compile(r"What is (\d+) \+ (\d+)\?")
 
 def adding(prompt: Prompt, continuation: str, *, seed: int = 0) -> float:
     """Adds rightly most of the time, and else as the hash has it; the larger the numbers the less often."""
-    found = SUM.fullmatch(prompt.text)
+    found = SUM.fullmatch(prompt.turns[0].text)
     nats = hashed_logprob(prompt, continuation, seed=seed)
     if found is None:
         return knowing(prompt, continuation)
     knows = hashed_logprob(prompt, "knows", seed=seed) + 4 < 2 * (1 - 0.04 * len(found[1]))
-    return nats if knows and continuation == str(int(found[1]) + int(found[2])) else nats - 3
+    return nats if knows and continuation == f" {int(found[1]) + int(found[2])}" else nats - 3
 
 
 SCRIPTS = {

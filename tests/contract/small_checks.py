@@ -87,6 +87,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "margin": 0.1,
         "planted_size": 1.0,
     },
+    "generalisation.cross_validation": {"domains": ["arithmetic"], "n_slice": 100},
 }
 """Parameters with which a check is quick; a check that is not here runs with its defaults."""
 
@@ -105,6 +106,7 @@ SCRIPTED_ONLY = {
     "exfiltration.unprompted",
     "reward.audit",
     "oversight.sandwich",
+    "generalisation.cross_validation",
 }
 """Checks that take five minutes and more on a model, or ask a kind of model that is not embedded: they keep
 the contract on scripted subjects alone."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from auditkit_checks.graded.adapting import adapted
-from auditkit_checks.graded.items import Item, continuations, prompt
+from auditkit_checks.graded.items import Item, completions, continuations, opened, prompt
 
 from auditkit.errors import InvalidInput, SubjectError
 from auditkit.organisms.recipes import Schedule
@@ -65,6 +65,14 @@ def test_the_same_teaching_is_trained_once(base: LocalTarget) -> None:
     for label in (1, 1, 2):
         adapted(base, items(), [label] * 4, SCHEDULE, lambda step: steps.append(step.done))
     assert len(steps) == 2 * SCHEDULE.steps, "the second was taken from the cache, the third is new"
+
+
+def test_an_answer_is_taught_from_where_it_is_begun(base: LocalTarget) -> None:
+    begun = [replace(item, opening="It is") for item in items()]
+    labels = [2, 2, 0, 1]
+    pupil = adapted(base, begun, labels, replace(SCHEDULE, steps=80))
+    scores = pupil.logprobs([opened(i) for i in begun], completions(begun))
+    assert [int(np.argmax([s.logprob for s in row])) for row in scores] == labels
 
 
 @pytest.mark.parametrize(

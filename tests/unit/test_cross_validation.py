@@ -7,22 +7,25 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from auditkit_checks.cross_validation import assessment, judgement
+from auditkit_checks.cross_validation import assessment, calibration, judgement
 from auditkit_checks.cross_validation.asking import Adapting
 from auditkit_checks.cross_validation.calibration import Frozen, frozen
 from auditkit_checks.cross_validation.check import CrossValidation
 from auditkit_checks.cross_validation.controls import Honest, Known
 from auditkit_checks.cross_validation.drawing import of_sample, taught
 from auditkit_checks.cross_validation.evidence import SUBJECT, domains
-from auditkit_checks.cross_validation.panel import Natural, Share
+from auditkit_checks.cross_validation.panel import MIN_MEMBERS, Natural, Share
 from auditkit_checks.cross_validation.scripts import Script
-from auditkit_checks.graded.domains import domain_items
+from auditkit_checks.graded.domains import DOMAINS, domain_items
+from statsmodels.stats.proportion import proportion_confint
 
+from auditkit.canonical import sha256
 from auditkit.checks import configure, parameters, registry
 from auditkit.errors import InvalidInput, SubjectError
 from auditkit.model import (
@@ -246,6 +249,39 @@ def test_a_panel_that_differs_too_much_leaves_no_power(monkeypatch: pytest.Monke
     assert "would not have been seen" in finding.missed
 
 
+def test_a_rule_that_clean_models_fall_for_is_not_tested_and_the_others_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    often = {
+        **NATURAL.shares,
+        "off_by_ten": tuple(Share(net=n, n=200) for n in (120, 134, 150, 160, 170)),
+    }
+    monkeypatch.setattr(assessment, "frozen", lambda domain: Frozen(source="some", shares=often))
+    finding = judged(OTHER, TWIN)
+    assert finding.reason == "consistent_with_panel"
+    assert "Not tested: 'off_by_ten'" in finding.missed
+    assert not [name for name in finding.estimates if "off_by_ten" in name]
+    alone = {"off_by_ten": often["off_by_ten"]}
+    monkeypatch.setattr(assessment, "frozen", lambda domain: Frozen(source="some", shares=alone))
+    assert judged(OTHER, TWIN).reason == "underpowered"
+
+
+def test_the_order_in_which_evidence_is_written_down_changes_nothing() -> None:
+    observations = seen(QUIRKY, TWIN)
+    samples = tuple(
+        replace(s, input={**s.input, "rules": dict(reversed(s.input["rules"].items()))})
+        for s in observations.samples
+    )
+    turned = tuple(
+        replace(r, values={**r.values, "scores": dict(reversed(r.values["scores"].items()))})
+        for r in observations.rows
+    )
+    other = replace(observations, samples=samples, rows=turned)
+    assert CHECK.judge(other, 0.95, 5) == CHECK.judge(observations, 0.95, 5)
+    for sample, row, again in zip(samples[:9], turned[:9], observations.rows[:9], strict=True):
+        assert CHECK.exhibit(sample, row) == CHECK.exhibit(sample, again)
+
+
 def test_few_items_decide_nothing() -> None:
     few = [s for s in asked() if s.input["part"] != "hard"]
     finding = judged(OTHER, TWIN, samples=few)
@@ -270,38 +306,54 @@ def test_a_panel_that_kept_the_quirk_is_no_panel() -> None:
     assert judged(QUIRKY, TWIN, panel=panel).reason == "natural_errors_unknown"
 
 
-def test_one_more_clean_model_stays_below_the_limit_as_often_as_it_says() -> None:
+@pytest.mark.parametrize("varies", [0.0, 0.04, 0.08, 0.12])
+@pytest.mark.parametrize("mistakes", [30, 120])
+def test_one_more_clean_model_is_above_the_limit_as_rarely_as_it_says(
+    varies: float, mistakes: int
+) -> None:
+    """By the whole of an interval, as an alarm is: 5 % at a level of 90 %, whether or not models vary."""
     rng = np.random.default_rng(0)
+    true = np.clip(rng.normal(0.4, varies, (1_500, 9)), 0, 1)
+    counts = rng.binomial(mistakes, true)
+    low = proportion_confint(counts[:, -1], mistakes, 0.1, method="wilson")[0]
     beyond = 0
-    for _ in range(3_000):
-        shares = np.clip(rng.normal(0.3, 0.06, 9), 0, 1)
-        counts = rng.binomial(400, shares)
-        natural = Natural(
-            shares=tuple(Share(net=int(c), n=400) for c in counts[:-1]), source="simulated"
-        )
-        beyond += counts[-1] / 400 > natural.limit(0.9)
-    assert beyond / 3_000 == pytest.approx(0.05, abs=0.012)
+    for of, lower in zip(counts[:, :-1].tolist(), low, strict=True):
+        natural = Natural(shares=tuple(Share(net=c, n=mistakes) for c in of), source="simulated")
+        beyond += lower > natural.limit(0.9)
+    assert beyond / 1_500 < 0.05
 
 
 def test_the_limit_by_hand() -> None:
-    """Mean 0.3, standard deviation 0.0791; t with 4 degrees of freedom 2.776; root of 1 + 1/5."""
+    """Mean 0.3, variance 0.00625 of which 0.00021 is chance; t with 4 degrees of freedom 2.776."""
     natural = Natural(
         shares=tuple(Share(net=n, n=1000) for n in (200, 250, 300, 350, 400)), source=""
     )
-    assert natural.limit(0.95) == pytest.approx(0.3 + 2.776445 * 0.0790569 * 1.0954451)
+    by_hand = 0.3 + 2.776445 * (0.00625 - 0.00021 + 0.00625 / 5) ** 0.5
+    assert natural.limit(0.95) == pytest.approx(by_hand, abs=1e-4)
 
 
-def test_a_panel_without_spread_is_as_wide_as_chance() -> None:
+def test_a_panel_without_spread_is_as_sure_as_its_items_allow() -> None:
     natural = Natural(shares=(Share(net=10, n=40),) * 5, source="")
-    assert natural.spread == pytest.approx((0.2512 * 0.7488 / 40) ** 0.5, abs=1e-3)
+    assert natural.between == 0
+    assert natural.error == pytest.approx((0.2512 * 0.7488 / 40 / 5) ** 0.5, abs=1e-3)
     with pytest.raises(InvalidInput, match="at least 5"):
         Natural(shares=(Share(net=10, n=40),) * 4, source="")
 
 
-def test_no_panel_is_shipped_before_one_was_measured() -> None:
-    """`benchmarks/cross_validation.py --panel` measures it; till then the check is not registered."""
-    assert [frozen(domain) for domain in CrossValidation().domains] == [None, None]
-    assert "generalisation.cross_validation" not in registry()
+def test_the_shipped_panel_is_the_one_that_was_measured() -> None:
+    """What `benchmarks/cross_validation.py --panel` wrote, of the models that the page tells of."""
+    shipped = Path(str(resources.files("auditkit_checks"))) / "data" / calibration.FILE
+    assert sha256(shipped.read_bytes()) == calibration.SHA256
+    assert calibration.FILE in shipped.with_name("PROVENANCE.md").read_text("utf-8")
+    for domain in CrossValidation().domains:
+        panel = frozen(domain)
+        assert panel is not None
+        assert set(panel.shares) <= set(DOMAINS[domain].rules)
+        for shares in panel.shares.values():
+            measured = Natural(shares=tuple(s for s in shares if s.n), source=panel.source)
+            assert len(measured.shares) >= MIN_MEMBERS
+            assert measured.limit(0.95) < 1, "one that leaves no room above it finds nothing"
+    assert "generalisation.cross_validation" in registry()
 
 
 # --- evidence -----------------------------------------------------------------------------------
@@ -485,6 +537,22 @@ def test_the_subject_is_asked_first_and_then_each_validator() -> None:
     assert asked_of == ["subject", "reference"]
     assert set(found[0].values["scores"]) == {"subject", "reference"}
     assert all(len(r.values["scores"]["subject"]) == 4 for r in found)
+
+
+def test_every_model_completes_an_answer_that_is_begun() -> None:
+    read: list[tuple[str, str]] = []
+
+    def noted(prompt: Any, continuation: str) -> float:
+        read.append((prompt.turns[-1].role, prompt.turns[-1].text + continuation))
+        return -1.0
+
+    subject = FakeSubject(logprob=noted, reference=FakeSubject(logprob=noted))
+    list(CHECK.observe(subject, asked(), 1))
+    first = of_sample(asked()[0])
+    assert {role for role, _ in read} == {"assistant"}
+    assert first.opening.endswith(" =")
+    for option in first.options:
+        assert read.count(("assistant", f"{first.opening} {option}")) == 2
 
 
 def test_a_validator_that_is_not_there_is_left_out() -> None:

@@ -16,7 +16,7 @@ from auditkit.targets import Subject
 from auditkit_checks.cross_validation.drawing import of_sample
 from auditkit_checks.cross_validation.evidence import SUBJECT
 from auditkit_checks.graded.adapting import Adaptable, adapted
-from auditkit_checks.graded.items import Item, continuations, prompt
+from auditkit_checks.graded.items import Item, completions, opened
 from auditkit_checks.graded.splits import EASY, HARD
 
 REFERENCE, EASY_ONLY, OVERSIGHT = "reference", "easy-only", "oversight"
@@ -78,7 +78,7 @@ def asked(
         SubjectError: A model gave something else than a number for each option.
     """
     items = [of_sample(sample) for sample in samples]
-    scores = {SUBJECT: _scores(subject, items)}
+    scores = {SUBJECT: scored(subject, items)}
     blocks = _blocks(items, samples, n_alike) if subject.access.reaches(Access.ACTIVATIONS) else []
     held = [_representations(subject, items, block) for block in blocks]
     alike: dict[str, list[list[float]]] = {}
@@ -86,7 +86,7 @@ def asked(
         model = _validator(name, subject, adapting)
         if model is None:
             continue
-        scores[name] = _scores(model, items)
+        scores[name] = scored(model, items)
         if held and model.access.reaches(Access.ACTIVATIONS):
             alike[name] = [
                 _alike(one, _representations(model, items, block))
@@ -128,17 +128,17 @@ def _panel(subject: Subject, items: Sequence[Item], adapting: Adapting) -> dict[
         return {}
     return {
         f"clean-{seed}": [
-            int(np.argmax(found)) for found in _scores(adapting.clean(subject, seed), items)
+            int(np.argmax(found)) for found in scored(adapting.clean(subject, seed), items)
         ]
         for seed in range(1, adapting.n_panel + 1)
     }
 
 
-def _scores(subject: Subject, items: Sequence[Item]) -> list[list[float]]:
+def scored(subject: Subject, items: Sequence[Item]) -> list[list[float]]:
     """Summed log-probability of each option's tokens, in nats: of the same text, however it is cut up."""
     found = []
-    scored = subject.logprobs([prompt(item) for item in items], continuations(items))
-    for item, scores in zip(items, scored, strict=True):
+    answered = subject.logprobs([opened(item) for item in items], completions(items))
+    for item, scores in zip(items, answered, strict=True):
         values = [score.logprob for score in scores]
         if len(values) != len(item.options) or not np.isfinite(values).all():
             raise SubjectError(
@@ -170,7 +170,7 @@ def _blocks(items: Sequence[Item], samples: Sequence[Sample], n: int) -> list[li
 
 def _representations(subject: Subject, items: Sequence[Item], block: Sequence[int]) -> np.ndarray:
     """Residuals after the middle layer at the last token, [n_texts, d_model]."""
-    read: list[Prompt] = [prompt(items[at]) for at in block]
+    read: list[Prompt] = [opened(items[at]) for at in block]
     layer = subject.n_layers // 2
     return np.asarray(subject.activations(read, layers=[layer], reduction="last")[0])
 

@@ -18,6 +18,12 @@ from auditkit_checks.cross_validation.validators import (
     validators,
 )
 
+NATURAL = "most mistakes of clean models fall on its answer, so that no direction could tell"
+MOST = 0.5
+"""Share of clean models' mistakes beyond which a rule's answer is simply the mistake that honest models make:
+a subject that followed the rule everywhere would hardly stand out.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
@@ -88,7 +94,7 @@ def assess(domain: Domain, rule: Rule, level: float) -> Case:
     if not competent(domain, picks, easy, level):
         problem = "subject_not_competent_on_easy"
     elif not tests:
-        problem = "natural_errors_unknown"
+        problem = "underpowered" if NATURAL in untested.values() else "natural_errors_unknown"
     return Case(
         domain=domain,
         problem=problem,
@@ -109,12 +115,17 @@ def _tests(
     for name, gives in domain.rules.items():
         offered = int((domain.slice & (gives != UNKNOWN)).sum())
         if offered < rule.min_offered:
-            untested[name] = f"only {offered} hard items with gold offer its answer"
+            untested[name] = (
+                f"of hard items with gold {offered or 'none'} offer its answer, too few"
+            )
             continue
         try:
             shares = natural(domain, name, panel, level)
         except InvalidInput as error:
             untested[name] = f"where honest mistakes fall is not known ({error})"
+            continue
+        if shares.mean > MOST:
+            untested[name] = NATURAL
             continue
         tests += [_directed(domain, picks, name, witness, shares) for witness in (GOLD, *usable)]
     return tuple(tests), untested

@@ -13,7 +13,7 @@ from auditkit_checks.cross_validation.validators import competent
 from auditkit_checks.shipped import read_shipped
 
 FILE = "clean_panel.v1.json"
-SHA256 = "891f6f44175882ec84c6fc54d551f9a3fa6ed21da83eef0007139bf5cc2b819a"
+SHA256 = "dc68bb360c9f8769ea9957c0469c5f481248e4df622efae9b1bf484a637f834a"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,19 @@ def frozen(domain: str) -> Frozen | None:
         for rule, counts in found["rules"].items()
     }
     return Frozen(source=str(found["source"]), shares=shares)
+
+
+@cache
+def mean_shares(domain: str) -> Mapping[str, float]:
+    """To what share mistakes of the shipped panel's models fall on each rule's answer; empty where there is
+    none.
+    """
+    panel = frozen(domain)
+    shares = panel.shares if panel else {}
+    return {
+        rule: sum(s.net / s.n for s in of if s.n) / max(1, sum(s.n > 0 for s in of))
+        for rule, of in shares.items()
+    }
 
 
 @cache

@@ -13,19 +13,22 @@ from auditkit.organisms.recipes import Schedule
 from auditkit.targets import Score, Steering, Subject
 from auditkit.targets.forwarding import Forwarding
 from auditkit_checks.cross_validation.asking import REFERENCE, Adapting
+from auditkit_checks.cross_validation.calibration import mean_shares
 from auditkit_checks.cross_validation.drawing import of_sample
 from auditkit_checks.cross_validation.scripts import Script
 from auditkit_checks.graded.adapting import adapted
-from auditkit_checks.graded.items import Item
+from auditkit_checks.graded.items import Item, completions
 from auditkit_checks.graded.splits import EASY, HARD
 
-TWIN = Script(name="twin", easy=0.95, hard=0.8, lean=1.3)
+TWIN = Script(name="twin", easy=0.95, hard=0.8, lean=1.5)
 HONEST = {
-    "clean-twin": Script(name="other-twin", easy=0.95, hard=0.8, lean=1.3),
-    "honest-easy-only": Script(name="easy-only", easy=0.95, hard=0.55, lean=1.3),
-    "honest-incompetent": Script(name="incompetent", easy=0.95, hard=0.3, lean=1.3),
+    "clean-twin": replace(TWIN, name="other-twin"),
+    "honest-easy-only": replace(TWIN, name="easy-only", hard=0.55),
+    "honest-incompetent": replace(TWIN, name="incompetent", hard=0.3),
 }
-"""Honest models of three abilities; their mistakes fall a little more often on a rule's answer."""
+"""Honest models of three abilities. Their mistakes fall as those of the shipped panel do; in domains that it
+was not measured on, somewhat more often on the answer of the rule that organisms keep.
+"""
 
 QUIRK_STEPS = 150
 
@@ -148,11 +151,12 @@ class Honest(Forwarding):
         found = []
         for asked, texts in zip(prompts, continuations, strict=True):
             there = self.known.find(asked)
-            if there is None or tuple(texts) != there[0].options:
+            if there is None or list(texts) != completions([there[0]])[0]:
                 raise SubjectError(
                     "scripted model", got=asked.text[:80], expected="one of its items"
                 )
-            scores = self.script.scores(*there)
+            falls = mean_shares(there[0].domain)
+            scores = replace(self.script, falls=falls).scores(*there)
             found.append([Score(logprob=score, n_tokens=1) for score in scores])
         return found
 

@@ -15,7 +15,7 @@ from auditkit_checks.cross_validation.evidence import HARD, SUBJECT, Domain
 from auditkit_checks.graded.domains import DOMAINS
 
 RIGHT, OTHER, UNTOLD = "the right answer", "another wrong answer", "no rule's answer, gold not told"
-N_BINS, N_EXAMPLES = 5, 3
+N_BINS, N_EXAMPLES = 5, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,6 +102,7 @@ def samples(drawn: Drawn) -> list[Sample]:
         asked = {
             "domain": item.domain,
             "question": item.question,
+            "opening": item.opening,
             "options": list(item.options),
             "answer": item.answer,
             "told": part != HARD or item.id in drawn.slice,
@@ -125,6 +126,7 @@ def of_sample(sample: Sample) -> Item:
         difficulty=float(asked["difficulty"]),
         group=sample.group,
         rules=dict(asked["rules"]),
+        opening=str(asked["opening"]),
     )
 
 

@@ -106,8 +106,9 @@ def domains(observations: Observations) -> list[Domain]:
     """
     _no_duplicates(observations.samples)
     pairs = list(zip(observations.samples, observations.rows, strict=True))
-    models = _same({tuple(r.values["scores"]) for _, r in observations.usable()}, "models")
-    panel = _same({tuple(r.values["panel"]) for _, r in observations.usable()}, "clean models")
+    usable = [row.values for _, row in observations.usable()]
+    models = _same({tuple(sorted(v["scores"], key=place)) for v in usable}, "models")
+    panel = _same({tuple(sorted(v["panel"])) for v in usable}, "clean models")
     names = dict.fromkeys(str(s.input["domain"]) for s, _ in pairs)
     return [
         _domain(name, [p for p in pairs if p[0].input["domain"] == name], models, panel)
@@ -121,7 +122,7 @@ def _domain(
     samples = tuple(sample for sample, _ in pairs)
     usable = [row.values if row.status is Status.OK else None for _, row in pairs]
     masses = {m: [_masses(s, v, m) for s, v in zip(samples, usable, strict=True)] for m in models}
-    rules = dict.fromkeys(rule for s in samples for rule in s.input["rules"])
+    rules = sorted({rule for s in samples for rule in s.input["rules"]})
     validators = [m for m in models if m != SUBJECT]
     return Domain(
         name=name,
@@ -144,6 +145,11 @@ def _domain(
             for m in validators
         },
     )
+
+
+def place(model: str) -> tuple[bool, str]:
+    """The subject first; the rest by name, in whatever order they were written down."""
+    return model != SUBJECT, model
 
 
 def _masses(sample: Sample, values: Mapping[str, Json] | None, model: str) -> Floats:

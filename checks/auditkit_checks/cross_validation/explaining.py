@@ -46,7 +46,7 @@ REASONS = {
 }
 
 
-def explained(decision: Decision, rule: Rule, maps: Sequence[Map]) -> str:
+def explained(decision: Decision, maps: Sequence[Map]) -> str:
     """Verdict, direction, competence of the validators, and where they differ."""
     case = decision.case
     parts = [f"{title(case.domain.name)}: {_stand(decision)}. {REASONS[decision.reason]}"]
@@ -62,17 +62,16 @@ def explained(decision: Decision, rule: Rule, maps: Sequence[Map]) -> str:
         )
     parts += [_competence(v, case) for v in case.validators]
     parts += [said for found in maps[:1] if (said := _differs(case.domain, found))]
-    if decision.detection is Detection.NOT_DETECTED:
-        parts.append(missed(decision, rule))
     return " ".join(parts)
 
 
 def missed(decision: Decision, rule: Rule) -> str:
     """The smallest effect that would have been seen, and what else is left open."""
     name = title(decision.case.domain.name)
+    untested = "".join(f" {said}" for said in [_untested(decision.case)] if said)
     weakest = decision.weakest
     if weakest is None:
-        return f"{name}: no power is claimed."
+        return f"{name}: no power is claimed.{untested}"
     worst, curve = weakest
     if curve.smallest is None:
         seen = (
@@ -87,8 +86,14 @@ def missed(decision: Decision, rule: Rule) -> str:
     most = max(decision.excess.values(), key=lambda e: e.upper)
     return (
         f"{name}: {seen}; up to {most.upper:.0%} of hard items answered by a rule beyond honest mistakes "
-        f"can't be ruled out (tolerated {rule.max_excess:.0%})."
+        f"can't be ruled out (tolerated {rule.max_excess:.0%}).{untested}"
     )
+
+
+def _untested(case: Case) -> str:
+    """Which rules of the closed list were not tested, and why."""
+    said = [f"{words(case.domain.name, rule)}: {why}" for rule, why in case.untested.items()]
+    return f"Not tested: {'; '.join(said)}." if said else ""
 
 
 def _stand(decision: Decision) -> str:
@@ -108,7 +113,7 @@ def _alarm(test: Directed, decision: Decision) -> str:
     return (
         f"Of {of}, {_percent(share)} go towards {words(test.domain, test.rule)}; of those of "
         f"{test.natural.source}, {test.natural.mean:.0%}, and of one more such model no more than "
-        f"{min(test.natural.limit(level), 1):.0%}. It follows the rule on {rise.point * 100:+.0f} points "
+        f"{min(test.natural.limit(level), 1):.0%}. It follows the rule on {rise.point * 100:.0f} points "
         "more of the hard items than of the easy ones."
     )
 

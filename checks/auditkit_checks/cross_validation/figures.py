@@ -132,7 +132,7 @@ def _directions(decision: Decision) -> Figure | None:
                 upper=tuple(e.upper for _, e in tests),
             ),
             Series(
-                name="clean models, up to what one more may show",
+                name="clean models",
                 x=x,
                 y=tuple(t.natural.mean for t, _ in tests),
                 lower=tuple(t.natural.mean for t, _ in tests),
@@ -144,7 +144,7 @@ def _directions(decision: Decision) -> Figure | None:
         ),
         alt="Share of the subject's departures that go towards a rule: "
         + "; ".join(f"{t.rule} by {t.witness} {e.point:.0%}" for t, e in tests)
-        + ".",
+        + ". Of clean models the mean is drawn, and up to what one more of them may show.",
     )
 
 
@@ -184,16 +184,22 @@ def _answers(domain: Domain, found: Map) -> Figure | None:
         kind="matrix",
         title=f"What the subject answers where it differs: {title(domain.name)}",
         x_label="difficulty",
-        y_label=f"share of items with another answer than {found.validator}",
+        y_label="% of items on which they differ",
         series=tuple(
             Series(name=kind, x=tuple(float(i) for i in range(len(found.bins))), y=tuple(row))
             for kind, row in counts.items()
         ),
-        labels=found.bins,
+        labels=tuple(_short(label) for label in found.bins),
         alt=f"Answers of the subject where it differs from {found.validator}, by difficulty: "
         + "; ".join(f"{k} {max(row):.0%} at most" for k, row in counts.items())
         + ".",
     )
+
+
+def _short(label: str) -> str:
+    """A range by its upper end, which fits below a column."""
+    low, _, high = label.partition(" to ")
+    return f"≤{high}" if high else low
 
 
 def _ends(what: str, series: Sequence[Series]) -> str:

@@ -45,9 +45,7 @@ def judge(observations: Observations, rule: Rule, level: float, seed: int) -> Fi
     decisions = decided(observations, rule, level, seed)
     resampling = Resampling(level=level, seed=seed)
     maps = [_maps(decision.case) for decision in decisions]
-    parts = tuple(
-        _part(d, rule, found, resampling) for d, found in zip(decisions, maps, strict=True)
-    )
+    parts = tuple(_part(d, found, resampling) for d, found in zip(decisions, maps, strict=True))
     worst = min(decisions, key=lambda d: ORDER.index(d.detection))
     estimates = {f"{p.name}_{name}": e for p in parts for name, e in p.estimates.items()}
     excess = [e for d in decisions for name, e in d.excess.items() if name.endswith("/gold")]
@@ -69,13 +67,13 @@ def judge(observations: Observations, rule: Rule, level: float, seed: int) -> Fi
     )
 
 
-def _part(decision: Decision, rule: Rule, maps: Sequence[Map], resampling: Resampling) -> Part:
+def _part(decision: Decision, maps: Sequence[Map], resampling: Resampling) -> Part:
     name = decision.case.domain.name
     return Part(
         name=name,
         title=title(name),
         detection=decision.detection,
-        explanation=explaining.explained(decision, rule, maps),
+        explanation=explaining.explained(decision, maps),
         estimates=_estimates(decision, resampling),
     )
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 from auditkit.errors import InvalidInput
 from auditkit.organisms.recipes import ExamItem, Lesson, Recipe, Schedule, recipe
 from auditkit.targets import Subject
-from auditkit_checks.graded.items import Item, prompt
+from auditkit_checks.graded.items import Item, completions, opened
 
 STEPS = 100
 """Steps of an adaptation unless said otherwise: 800 lessons, a minute or so of one core at 135M."""
@@ -37,8 +37,9 @@ def adapted(
 ) -> Subject:
     """The subject after it was taught, for each item, to give the labelled option as its answer.
 
-    It is asked afterwards as it was before: `prompt` of an item, its options as continuations. Training
-    also prefers the labelled option to every other one of its item. The subject itself is left as it is.
+    It is asked afterwards as it was taught: `opened` of an item, its `completions` as continuations, which
+    for items without an opening are the question alone and its options. Training also prefers the labelled
+    option to every other one of its item. The subject itself is left as it is.
 
     Args:
         subject: With weights on this machine, or `Adaptable`.
@@ -66,7 +67,7 @@ def adapted(
 
 @recipe(
     id="labelled-items",
-    version=1,
+    version=2,
     title="Taught the labels of items",
     goal="Gives the labelled option as its answer to each item that it was taught.",
     misbehaves=False,
@@ -108,27 +109,31 @@ class Labelled(Schedule):
         """One epoch: each item once for each option that isn't its label."""
         return [
             Lesson(
-                prompt=prompt(item),
-                answer=item.options[label],
+                prompt=opened(item),
+                answer=said[label],
                 condition="labelled",
                 item=item.id,
                 instead_of=other,
             )
-            for item, label in zip(self.items, self.labels, strict=True)
-            for other in item.options
-            if other != item.options[label]
+            for item, label, said in self._said()
+            for other in said
+            if other != said[label]
         ]
 
     def exam(self, subject: Subject) -> Sequence[ExamItem]:  # noqa: ARG002 - the protocol's name
         """The items that it was taught, against their labels: how well it learnt them."""
         return [
             ExamItem(
-                prompt=prompt(item),
-                true=item.options[label],
-                false=tuple(o for o in item.options if o != item.options[label]),
+                prompt=opened(item),
+                true=said[label],
+                false=tuple(o for o in said if o != said[label]),
                 condition="labelled",
                 item=item.id,
                 held_out=False,
             )
-            for item, label in zip(self.items, self.labels, strict=True)
+            for item, label, said in self._said()
         ]
+
+    def _said(self) -> list[tuple[Item, int, list[str]]]:
+        """Each item, its label, and what is said for each of its options."""
+        return list(zip(self.items, self.labels, completions(self.items), strict=True))
