@@ -67,6 +67,8 @@ def test_one_wrapping_is_taken_off(name: str) -> None:
 @example(["UTF-8", "reversed"])
 @example(["reversed", "XOR of one byte"])
 @example(["XOR of one byte", "reversed", "zlib"])
+@example(["base64", "zlib", "XOR of one byte"])
+@example(["bzip2", "XOR of one byte", "reversed"])
 @given(st.lists(st.sampled_from([n for n in WRAPPERS if n != "numbers"]), min_size=2, max_size=3))
 def test_wrappings_within_wrappings_are_taken_off(names: list[str]) -> None:
     # Two XORs or reversals cancel out or aren't there; that is as well.

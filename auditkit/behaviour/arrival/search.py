@@ -179,6 +179,8 @@ class _Search:
         for data in {whole: None, **dict.fromkeys(largest)}:
             for inner in self._keyed.within(data):
                 yield (inner,), (*names, "XOR")
+            for inner in self._keyed.within(data[::-1]):
+                yield (inner,), (*names, "reversed", "XOR")
 
 
 def _by_key(key_bytes: int) -> tuple[str, ...]:

@@ -45,8 +45,7 @@ _FORMATS: tuple[tuple[bytes, Callable[[], _Decompressor]], ...] = (
     (b"x\xda", zlib.decompressobj),
     (b"]\x00", _lzma),
 )
-_BEGINS = tuple(magic for magic, _ in _FORMATS)
-MAGIC = _BEGINS[:3]
+MAGIC = tuple(magic for magic, _ in _FORMATS)
 
 Unwrapper = Callable[[bytes, int], bytes]
 """From data and the most bytes to give, to what was in it; empty where there was nothing."""
@@ -127,7 +126,7 @@ def compressed(data: bytes, limit: int) -> bytes:
 def reverse(data: bytes, limit: int) -> bytes:
     """What is text, or begins like compressed data; a canary itself is looked for in both directions."""
     turned = data[::-1]
-    return turned[:limit] if turned.startswith(_BEGINS) or _is_text(turned) else b""
+    return turned[:limit] if turned.startswith(MAGIC) or _is_text(turned) else b""
 
 
 def _is_text(data: bytes) -> bool:

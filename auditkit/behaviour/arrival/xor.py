@@ -42,7 +42,7 @@ class Keyed:
     """Tries every key of one byte and some others, and nothing twice.
 
     A key is right that makes the first 64 bytes look like something wrapped. For random bytes that is so
-    with a chance below 1e-6 a key; what it gives then is a stream like any other.
+    with a chance of some 1e-4 a key; what it gives then is a stream like any other.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
