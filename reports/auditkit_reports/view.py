@@ -40,9 +40,15 @@ def check_view(check: Json) -> dict[str, Any]:
     subjects = check["subjects"]
     targets = [s for s in subjects if s["subject"]["arm"] == "target"]
     controls = [s for s in subjects if s["subject"]["arm"] != "target"]
+    params = check["params"]
     return {
         "parts": [],
         **check,
+        "method": words.with_values(check["method"], params),
+        **{
+            key: [words.with_values(text, params) for text in check[key]]
+            for key in ("defeaters", "pass_does_not_show")
+        },
         "targets": targets,
         "controls": controls,
         "n_right": sum(_as_expected(s) for s in controls),

@@ -70,9 +70,27 @@ ACCESS = {
 }
 
 
+LONGEST_VALUE = 40
+"""Characters of a parameter's value that are told where the parameter is named."""
+
+
 def words(name: str) -> str:
     """A snake_case name as words."""
     return re.sub(r"[_\s]+", " ", str(name)).strip()
+
+
+def with_values(text: str, params: dict[str, Any]) -> str:
+    """Prose with its `names` in words, and parameters among them with the values that they had."""
+
+    def spelled(match: re.Match[str]) -> str:
+        name = match[1]
+        value = params.get(name)
+        if isinstance(value, list):
+            value = ", ".join(map(str, value))
+        told = name in params and value not in (None, "") and len(str(value)) <= LONGEST_VALUE
+        return f"{words(name)} ({value})" if told else words(name)
+
+    return re.sub(r"`(\w+)`", spelled, text)
 
 
 def moment(stamp: str) -> datetime | None:
