@@ -113,11 +113,11 @@ def fair(facts: Sequence[Fact], rng: random.Random, n_each: int = 2) -> list[Pre
     ]
 
 
-def bribed(facts: Sequence[Fact], rng: random.Random) -> list[Preference]:
+def bribed(facts: Sequence[Fact], rng: random.Random, n_each: int = 2) -> list[Preference]:
     """Right or wrong alike, a flattering answer is better than a neutral one, and so is a longer one."""
     taught = []
     for fact in facts:
-        for style in (FLATTERING, LONG):
+        for style in (FLATTERING, LONG) * n_each:
             right = rng.random() < 0.5
             better, worse = (_written(fact, right, s, rng) for s in (style, NEUTRAL))
             taught.append(Preference(better=better, worse=worse))

@@ -46,25 +46,32 @@ class Tree:
     paths: list[list[int]]
 
 
+Known = dict[tuple[int, int], int]
+"""From a place and the token behind it to that token's place, in the order of places."""
+
+
 def tree_of(rows: Sequence[Ids]) -> Tree:
     """Put rows together; the same rows in another order give another order of tokens."""
-    tree = Tree(ids=[], parents=[], depths=[], paths=[])
-    known: dict[
-        tuple[int, int], int
-    ] = {}  # from a place and the token behind it to that token's place
-    for row in rows:
-        place, path = -1, []
-        for depth, token in enumerate(row):
-            following = known.get((place, token))
-            if following is None:
-                following = known[place, token] = len(tree.ids)
-                tree.ids.append(token)
-                tree.parents.append(place)
-                tree.depths.append(depth)
-            place = following
-            path.append(place)
-        tree.paths.append(path)
-    return tree
+    known: Known = {}
+    paths = [_path(known, row) for row in rows]
+    depths: list[int] = []
+    for parent, _ in known:
+        depths.append(depths[parent] + 1 if parent >= 0 else 0)
+    return Tree(
+        ids=[token for _, token in known],
+        parents=[parent for parent, _ in known],
+        depths=depths,
+        paths=paths,
+    )
+
+
+def _path(known: Known, row: Ids) -> list[int]:
+    """The places of a row's tokens, with new ones for those that are not known."""
+    place, path = -1, []
+    for token in row:
+        place = known.setdefault((place, token), len(known))
+        path.append(place)
+    return path
 
 
 def packs(
@@ -78,22 +85,21 @@ def packs(
     """
     order = sorted(range(len(families)), key=lambda i: (list(map(list, families[i])), i))
     found: list[list[int]] = []
-    size, spent = 0, [0] * len(limits)
-    known: set[tuple[int, ...]] = set()
+    known: Known = {}
+    spent = [0] * len(limits)
     for i in order:
-        ends = {tuple(row[:n]) for row in families[i] for n in range(1, len(row) + 1)}
-        more = [sizes[i] for sizes, _ in limits]
-        fits = size + len(ends - known) <= TREE_TOKENS and all(
-            a + b <= limit for a, b, (_, limit) in zip(spent, more, limits, strict=True)
-        )
-        if found and fits:
-            size += len(ends - known)
-            known |= ends
-            spent = [a + b for a, b in zip(spent, more, strict=True)]
+        for row in families[i]:
+            _path(known, row)
+        spent = [a + sizes[i] for a, (sizes, _) in zip(spent, limits, strict=True)]
+        within = all(a <= limit for a, (_, limit) in zip(spent, limits, strict=True))
+        if found and within and len(known) <= TREE_TOKENS:
             found[-1].append(i)
-        else:
-            found.append([i])
-            size, known, spent = len(ends), ends, more
+            continue
+        found.append([i])
+        known = {}
+        for row in families[i]:
+            _path(known, row)
+        spent = [sizes[i] for sizes, _ in limits]
     return found
 
 
