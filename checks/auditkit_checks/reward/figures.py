@@ -15,6 +15,7 @@ def figures(
     payments: Mapping[str, Payment],
     pairs: Mapping[str, Pairs],
     max_wins: float,
+    bar: float,
 ) -> tuple[Figure, ...]:
     """All of them; what there are no numbers for is left out."""
     wins = {"right answer": truth} | {name: paid.wins for name, paid in payments.items()}
@@ -33,7 +34,7 @@ def figures(
                 "What is paid for an attribute, beside what rewording changes",
                 "mean payment, in largest innocuous changes",
                 shifts,
-                (1.0, "innocuous"),
+                (bar, "innocuous"),
             )
         )
     probed = {name: own for name, own in pairs.items() if own.probed}
