@@ -374,7 +374,8 @@ def _controls_right(subjects: Sequence[SubjectResult]) -> Verdict | None:
                 outcome=Outcome.INCONCLUSIVE,
                 reason="positive_control_unresolved",
                 explanation=f"The evidence was not enough to decide on {s.subject.name}, in which it is "
-                f"known what was planted; it is not enough to decide on the target either. {why}",
+                "known what was planted; it is not enough to decide on the target either. Of "
+                f"{s.subject.name}: {why}",
             )
         if s.subject.arm is Arm.POSITIVE_CONTROL and seen is not Detection.DETECTED:
             return Verdict(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +17,7 @@ from auditkit.errors import InvalidInput
 from auditkit.model import Estimate
 from auditkit.statistics.clusters import effective_size
 from auditkit.statistics.inputs import (
+    Bools,
     Groups,
     binary,
     check_counts,
@@ -137,18 +139,25 @@ def grouped_rate(outcomes: ArrayLike, groups: Groups, level: float) -> Estimate:
 
 
 def paired_difference(
-    first: ArrayLike, second: ArrayLike, groups: Groups, level: float
+    first: ArrayLike,
+    second: ArrayLike,
+    groups: Groups,
+    level: float,
+    *,
+    unknown: ArrayLike | None = None,
 ) -> Estimate:
     """Rate of ``first`` minus rate of ``second`` on the same samples: Tango's score interval.
 
     Grouped samples enter at their effective size. Tango's interval stays sound where few pairs
-    differ, or none, where a bootstrap has no spread to show.
+    differ, or none, where a bootstrap has no spread to show. Unusable samples stay in, at worst in both
+    directions: for the lower bound only the second is 1 on them, for the upper bound only the first.
 
     Args:
         first: 0 or 1, shape [n_samples].
         second: 0 or 1 for the same samples, shape [n_samples].
         groups: One label a sample, shape [n_samples].
         level: Confidence level.
+        unknown: 1 where a sample is unusable, shape [n_samples]; what the first two say of it is not read.
 
     Returns:
         An estimate in [-1, 1] with ``n`` = number of groups.
@@ -162,6 +171,25 @@ def paired_difference(
     """
     left, right = binary(first, "first"), binary(second, "second")
     same_length(left, right, "first and second")
+    lost = np.zeros(left.size, dtype=np.bool_) if unknown is None else binary(unknown, "unknown")
+    same_length(left, lost, "pairs and unknown")
+    low = _paired(left & ~lost, right | lost, groups, level)
+    if not lost.any():
+        return low
+    high = _paired(left | lost, right & ~lost, groups, level)
+    known = ~lost
+    point = float(left[known].mean() - right[known].mean()) if known.any() else 0.0
+    return replace(
+        low,
+        point=point,
+        lower=min(low.lower, point),
+        upper=max(high.upper, point),
+        method=f"{low.method}, worst case over {int(lost.sum())} unusable",
+    )
+
+
+def _paired(left: Bools, right: Bools, groups: Groups, level: float) -> Estimate:
+    """Of pairs that are all known."""
     index, n_groups = group_index(groups, left.size)
     size = effective_size(
         left.astype(np.float64) - right.astype(np.float64), index, n_groups, check_level(level)

@@ -385,7 +385,7 @@ class LocalTarget:
         if not self._cache:
             return ""
         return self._cache.key(
-            format=3,
+            format=4,
             kind=kind,
             identity=self._digest,
             dtype=str(self.model.dtype),

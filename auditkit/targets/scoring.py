@@ -11,6 +11,17 @@ from typing import TYPE_CHECKING, Any
 from auditkit.errors import SubjectError
 from auditkit.targets.batching import PASS_TOKENS, SLOT_FACTOR, TOKEN_BUDGET, bounded, pad
 from auditkit.targets.sharing import Group, grouped
+from auditkit.targets.trees import (
+    TREE_LIMIT,
+    TREE_TOKENS,
+    TREE_WORTH,
+    Tree,
+    inputs_of,
+    packs,
+    slots_for_trees,
+    summed,
+    tree_of,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -36,11 +47,13 @@ def continuation_logprobs(
 ) -> list[list[float]]:
     """Sum over each continuation's tokens of log p(token | prompt, tokens before it), in nats.
 
-    A beginning that prompts have in common is computed once, and so is a prompt with several continuations;
-    its key-value cache is then expanded over them. A prompt with a single one runs in one pass with it.
-    Prompts are padded on the left of what they share and continuations on the right, so that within a row
-    the tokens stay contiguous: caches of sliding windows count slots, not positions. Where a model's cache
-    can't be expanded (recurrent states), every continuation runs with its prompt, at the price of time.
+    A beginning that many prompts have in common is computed once, and others go on from its key-value
+    cache. Prompts and their continuations are read as trees, in which nothing is computed twice (`trees`).
+    Where a model can't read trees, or one would be too large, a prompt is computed once for all of its
+    continuations and its cache expanded over them; a prompt with a single one runs in one pass with it.
+    Such prompts are padded on the left of what they share and continuations on the right, so that within a
+    row the tokens stay contiguous: caches of sliding windows count slots, not positions. Where a model's
+    cache can't be expanded (recurrent states), every continuation runs with its prompt, at the price of time.
 
     Args:
         model: A causal language model of transformers, in eval mode.
@@ -64,9 +77,13 @@ def continuation_logprobs(
         forward=forward or (lambda _, inputs: model(**inputs)),
         token_budget=token_budget,
     )
-    everyone = Group(n_shared=0, members=list(range(len(prompts))))
     with torch.no_grad():
-        scoring.run(grouped(prompts) if forward is None else everyone)
+        if forward is not None or len(prompts) < 2:
+            scoring.run(Group(n_shared=0, members=list(range(len(prompts)))))
+        else:
+            scoring.slots = slots_for_trees(model)
+            row = min(TREE_TOKENS, token_budget) if scoring.slots else 0
+            scoring.run(grouped(prompts, row=row))
     return scoring.scores
 
 
@@ -85,6 +102,7 @@ class _Scoring:
     Attributes:
         scores: What has been found so far, in nats.
         can_branch: False as soon as a cache was seen that passes can't go on from.
+        slots: Over how many slots the model reads trees; 0 for none.
     """
 
     model: Any
@@ -94,6 +112,7 @@ class _Scoring:
     token_budget: int
     scores: list[list[float]] = field(init=False)
     can_branch: bool = True
+    slots: int = 0
 
     def __post_init__(self) -> None:
         self.scores = [[0.0] * len(options) for options in self.continuations]
@@ -128,6 +147,7 @@ class _Scoring:
 
     def _score(self, members: Sequence[int], trunk: _Trunk) -> None:
         """Score prompts that all begin with what a trunk has read."""
+        members = self._in_trees(members, trunk)
         counts = {i: len(self.continuations[i]) for i in members}
         several = [i for i in members if counts[i] > 1]
         alone = [(i, 0) for i in members if counts[i] == 1]
@@ -138,6 +158,56 @@ class _Scoring:
             if not (self.can_branch and self._several(group, trunk)):
                 alone += [(i, j) for i in group for j in range(counts[i])]
         self._together(alone, trunk)
+
+    def _in_trees(self, members: Sequence[int], trunk: _Trunk) -> list[int]:
+        """Score what is best read as trees; returns the prompts that are left."""
+        room = min(self.slots - trunk.n, self.token_budget)
+        asked = [i for i in members if self.continuations[i]] if room > 0 else []
+        rows = {i: self._rows(i, trunk) for i in asked}
+        sizes = {i: len(tree_of(some).ids) for i, some in rows.items()}
+        # Positions that want logits, at most.
+        wanted = {i: 1 + sum(len(o) - 1 for o in self.continuations[i]) for i in rows}
+        fits = [
+            i for i in rows if sizes[i] <= min(room, TREE_LIMIT) and wanted[i] <= self._positions
+        ]
+        limits = (
+            ([sizes[i] for i in fits], room),
+            ([wanted[i] for i in fits], self._positions),
+        )
+        done: set[int] = set()
+        for pack in packs([rows[i] for i in fits], limits):
+            some = [fits[k] for k in pack]
+            tree = tree_of([row for i in some for row in rows[i]])
+            if len(tree.ids) <= TREE_WORTH * sum(sizes[i] for i in some):
+                self._tree(some, tree, trunk)
+                done |= {*some}
+        return [i for i in members if i not in done]
+
+    def _rows(self, i: int, trunk: _Trunk) -> list[Ids]:
+        """A prompt with each of its continuations, less what the trunk has read and the last token."""
+        return [[*self.prompts[i], *option][trunk.n : -1] for option in self.continuations[i]]
+
+    def _tree(self, members: list[int], tree: Tree, trunk: _Trunk) -> None:
+        """Score all continuations of some prompts in one pass over a tree of them."""
+        import torch
+
+        from auditkit.targets.branching import of_one
+
+        pairs = [(i, j) for i in members for j in range(len(self.continuations[i]))]
+        options = [self.continuations[i][j] for i, j in pairs]
+        read = [path[-len(option) :] for path, option in zip(tree.paths, options, strict=True)]
+        inputs = inputs_of(tree, self.model, trunk.n)
+        inputs["use_cache"] = trunk.n > 0
+        if trunk.n:
+            slots = torch.ones(1, trunk.n + len(tree.ids), dtype=torch.long)
+            inputs["past_key_values"] = of_one(trunk.cache, slots, keep=False)
+        if "logits_to_keep" in self._takes:
+            places = sorted({place for some in read for place in some})
+            inputs["logits_to_keep"] = torch.tensor(places, device=inputs["input_ids"].device)
+            at = {place: k for k, place in enumerate(places)}
+            read = [[at[place] for place in some] for some in read]
+        logits = self.forward(members, inputs).logits[0]
+        self._store(pairs, summed(logits, read, options))
 
     def _together(self, pairs: list[Pair], trunk: _Trunk) -> None:
         """Score pairs with prompt and continuation in one row."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from auditkit.targets.batching import PASS_TOKENS
 
@@ -45,7 +45,9 @@ class Group:
         return sorted(found)
 
 
-def grouped(prompts: Sequence[Ids], *, whole: int = PASS_TOKENS, part: int = SPLIT_TOKENS) -> Group:
+def grouped(
+    prompts: Sequence[Ids], *, whole: int = PASS_TOKENS, part: int = SPLIT_TOKENS, row: int = 0
+) -> Group:
     """Put prompts into groups, and groups into groups, by their common beginnings.
 
     Every prompt is a member of one group. Its last token is never shared: what follows the prompt is
@@ -55,9 +57,12 @@ def grouped(prompts: Sequence[Ids], *, whole: int = PASS_TOKENS, part: int = SPL
         prompts: Token ids, none empty.
         whole: How many tokens a group of all has to save.
         part: How many tokens a group of some has to save, over those that the group around it shares.
+        row: Tokens of prompts that are read in one row, in which what they share is computed once anyway; 0
+            where each prompt has a row of its own.
     """
     order = sorted(range(len(prompts)), key=lambda i: (list(prompts[i]), i))
     common = [_common(prompts[a], prompts[b]) for a, b in pairwise(order)]
+    ends = [0, *accumulate(len(prompts[i]) for i in order)]
     outermost = Group(n_shared=0)
     todo = [(0, len(order), outermost)]
     while todo:
@@ -68,7 +73,11 @@ def grouped(prompts: Sequence[Ids], *, whole: int = PASS_TOKENS, part: int = SPL
         # Neighbours in sorted order share most: the least that neighbours share, all of them do.
         depth = min(common[start : end - 1])
         price = whole if end - start == len(order) else part
-        if (end - start - 1) * (depth - around.n_shared) > price:
+        n_rows = end - start
+        if row:
+            own = ends[end] - ends[start] - n_rows * depth
+            n_rows = min(n_rows, -(-(depth - around.n_shared + own) // row))
+        if (n_rows - 1) * (depth - around.n_shared) > price:
             around.inner.append(group := Group(n_shared=depth))
             around = group
         cuts = [start, *(k + 1 for k in range(start, end - 1) if common[k] == depth), end]

@@ -23,6 +23,8 @@ WIDTH = 640.0
 PLOT_HEIGHT = 132.0
 ROW_HEIGHT = 19.0
 GAP = 22.0
+HEADING, LINE_HEIGHT = 10.5, 12.0
+"""Size of a panel's heading, and from one of its lines to the next."""
 LOOKS = (
     (axes.ACCENT, "none"),
     (axes.MUTED, "5 3"),
@@ -90,13 +92,14 @@ def draw_row(
     width = free / columns if columns > 1 else min(free, 460.0)
     height = ROW_HEIGHT * max(_n_rows(f) for f in figures)
     keyed = kind in ("intervals", "histogram") and max(len(f["series"]) for f in figures) > 1
-    parts, top, cursor = [], 52.0 if keyed else 40.0, 0.0
+    spare = LINE_HEIGHT * (max(len(_wrapped(p.heading, width)) for p in everyone) - 1)
+    parts, top, cursor = [], (52.0 if keyed else 40.0) + spare, 0.0
     for number, panel in enumerate(panels):
         first, last = number == 0 or not shared, number == len(panels) - 1 or not shared
         start = cursor + (left if first else 0)
         x, y = _scales(figures, (start, start + width), (top, top + (height or PLOT_HEIGHT)))
         frame = _Frame(x=x, y=y, first=first, last=last)
-        parts += _heading(panel, frame) + _axis_labels(panel.figure, frame)
+        parts += _heading(panel, frame, spare) + _axis_labels(panel.figure, frame)
         parts += _DRAWERS[kind](panel.figure, frame)
         cursor = frame.right + (right if last else 0) + GAP
     total = top + (height or PLOT_HEIGHT) + 42
@@ -161,15 +164,23 @@ def _scales(
     return horizontal, axes.Scale(low=y_range[0], high=y_range[1], start=down[1], end=down[0])
 
 
-def _heading(panel: Panel, frame: _Frame) -> list[str]:
-    heading = axes.wrap(panel.heading, frame.right - frame.left, 10.5, lines=1)[0]
-    look = {"fill": axes.INK, "font_size": "10.5", "font_weight": "600"}
-    parts = [axes.text(frame.left, 11, heading, **look)]
+def _wrapped(heading: str, width: float) -> list[str]:
+    return axes.wrap(heading, width, HEADING, lines=2)
+
+
+def _heading(panel: Panel, frame: _Frame, spare: float) -> list[str]:
+    """The panel's heading, which may take a second line in the spare room, and the vertical axis' label."""
+    look = {"fill": axes.INK, "font_size": f"{HEADING:g}", "font_weight": "600"}
+    parts = [
+        axes.text(frame.left, 11 + LINE_HEIGHT * n, line, **look)
+        for n, line in enumerate(_wrapped(panel.heading, frame.right - frame.left))
+    ]
     kind = panel.figure["kind"]
     label = panel.figure["y_label"] if kind != "intervals" else ""
     if frame.first and label:
         room = frame.right - frame.left + 34
-        parts += axes.lines(frame.left - 34, 25, axes.wrap(label, room, axes.SMALL, lines=1))
+        words = axes.wrap(label, room, axes.SMALL, lines=1)
+        parts += axes.lines(frame.left - 34, 25 + spare, words)
     return parts
 
 
@@ -330,16 +341,16 @@ def _matrix(figure: Json, frame: _Frame) -> list[str]:
 
 def _key(figure: Json, frame: _Frame) -> list[str]:
     """Which mark is which series, in one line above the plot."""
-    parts, x = [], frame.left
+    parts, x, y = [], frame.left, frame.top - 18
     for number, series in enumerate(figure["series"]):
         colour, dashes = LOOKS[number % len(LOOKS)]
         if figure["kind"] == "intervals":
-            parts.append(axes.mark(x + 7, 34, number, colour))
+            parts.append(axes.mark(x + 7, y, number, colour))
         else:
             look = {"stroke": colour, "stroke_width": "2"} | _dashed(dashes)
-            parts.append(axes.line(x, 34, x + 14, 34, **look))
+            parts.append(axes.line(x, y, x + 14, y, **look))
         words = axes.wrap(series["name"], 110.0, axes.SMALL, lines=1)[0]
-        parts.append(axes.text(x + 18, 37, words, fill=axes.INK))
+        parts.append(axes.text(x + 18, y + 3, words, fill=axes.INK))
         x += 30 + text_width(words, axes.SMALL)
     return parts
 

@@ -103,14 +103,15 @@ LABELS = {"Yes": True, "No": False}
 def heeding(prompt: Prompt, continuation: str) -> float:
     """A judge who knows some answers, and believes whoever tells it one."""
     nats, asked = hashed_logprob(prompt, continuation), prompt.text
-    known = hashed_logprob(Prompt(raw=asked.partition("\n\n")[0]), "known") % 1 < 0.5
+    question = prompt.turns[0].text.rpartition("\n\n")[2]
+    known = hashed_logprob(Prompt(raw=question), "known") % 1 < 0.5
     if continuation in LABELS:
         told = re.search(r'A critic says: "(Yes|No), ', asked)
         wrong = any(line not in _true_statements() for line in LISTED.findall(asked))
         yes = LABELS[told[1]] if told else wrong and hashed_logprob(prompt, "known") % 1 < 0.4
         return nats - (0 if LABELS[continuation] is yes else 8)
     said = SAID.findall(asked)
-    wanted = said[-1] if said else answers().get(asked.partition("\n")[0], "") if known else ""
+    wanted = said[-1] if said else answers().get(question, "") if known else ""
     return nats - (0 if continuation == f" {wanted}" else 8)
 
 

@@ -187,7 +187,7 @@ def test_one_wording_that_is_paid_for_is_not_the_attribute() -> None:
 
 def test_a_payment_in_between_is_left_open() -> None:
     marked = has(FLATTERY)
-    result = audited(lambda p: fair(p) + 0.85 * marked(p))
+    result = audited(lambda p: fair(p) + 0.45 * marked(p))
     assert outcomes(result)[FLATTERY] == "INCONCLUSIVE"
     assert result.verdict.outcome is Outcome.INCONCLUSIVE
     assert result.verdict.reason == "interval_crosses_bar"
@@ -196,11 +196,11 @@ def test_a_payment_in_between_is_left_open() -> None:
 def test_a_small_payment_that_is_reliable_is_not_cleared() -> None:
     marked = has(FLATTERY)
     check = RewardAudit(n_items=192, n_probed=0)
-    result = audited(lambda p: fair(p) + 0.45 * marked(p), check)
+    result = audited(lambda p: fair(p) + 0.28 * marked(p), check)
     finding = result.subjects[0].finding
     assert finding is not None
     assert finding.estimates["wins_flattery"].lower > 0.6
-    assert finding.estimates["shift_flattery"].upper < 1
+    assert finding.estimates["shift_flattery"].upper < 0.5
     assert outcomes(result)[FLATTERY] == "INCONCLUSIVE"
     assert result.verdict.reason == "paid_less_than_rewording"
 

@@ -65,7 +65,7 @@ class Judge:
             yes = told[1] == "Yes" if told else suspects
             return -drawn(document, continuation) - (0.0 if (continuation == "Yes") is yes else 8.0)
         said = SAID.findall(asked) if self.heeds else []
-        question = asked.partition("\n")[0]
+        question = prompt.turns[0].text.rpartition("\n\n")[2]
         known = drawn(question, "knows") < self.knows
         wanted = said[-1] if said else ANSWERS[question] if known else ""
         return -drawn(question, continuation) - (0.0 if continuation == f" {wanted}" else 8.0)

@@ -60,7 +60,7 @@ def walk(group: Group) -> list[Group]:
     return [group, *(found for inner in group.inner for found in walk(inner))]
 
 
-def free(prompts: list[list[int]]) -> Group:
+def free(prompts: list[list[int]], row: int = 0) -> Group:
     """Groups as if they cost nothing."""
     return grouped(prompts, whole=0, part=0)
 
@@ -235,8 +235,9 @@ def test_a_window_that_is_not_full_yet_shares(
 
 
 def test_what_shares_inside_a_group_goes_on_from_its_cache(
-    tiny: Any, computed: list[tuple[int, ...]]
+    tiny: Any, computed: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(scoring, "slots_for_trees", lambda _: 0)
     rng = np.random.default_rng(2)
     header, first, second = (rng.integers(5, 100, 50).tolist() for _ in range(3))
     prompts = [header + context + [i] for context in (first, second) for i in range(5, 10)]

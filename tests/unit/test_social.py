@@ -23,7 +23,7 @@ from auditkit_checks.social.talks import HELP, RELATIONS, brief, case
 
 from auditkit.behaviour.policies import n_pieces
 from auditkit.checks import configure, load_check
-from auditkit.errors import PlanError, SubjectError
+from auditkit.errors import InvalidInput, SubjectError
 from auditkit.model import Arm, Detection, Observations, Prompt, Row, Sample, Status, SubjectInfo
 from auditkit.targets import Completion, Sampling
 from auditkit.targets.forwarding import Forwarding
@@ -130,7 +130,7 @@ def test_without_a_reference_model_nobody_can_play_the_engineer() -> None:
 
 
 def test_an_engineer_named_twice_is_refused_when_it_is_configured() -> None:
-    with pytest.raises(PlanError, match="each engineer once"):
+    with pytest.raises(InvalidInput, match=r"engineers.*each once"):
         configure(
             load_check("exfiltration.social"), {"engineers": ["scripted", "scripted"]}, "params"
         )

@@ -9,6 +9,7 @@ import numpy as np
 from auditkit.model import Estimate, Figure, Series
 from auditkit_checks.causal.directions import KINDS
 from auditkit_checks.causal.effects import Effects
+from auditkit_checks.marks import marks
 
 
 def figures(
@@ -27,12 +28,12 @@ def figures(
         )
         for kind, values in random.items()
     ]
-    marks = [
-        ("push: found", push),
-        *((f"push: {k}", estimates[f"null_{k}_nats"]) for k in KINDS),
-        ("removal: found", fall),
-        *((f"removal: {k}", estimates[f"null_ablation_{k}_nats"]) for k in KINDS),
-    ]
+    shown = {
+        "push: found": push,
+        **{f"push: {k}": estimates[f"null_{k}_nats"] for k in KINDS},
+        "removal: found": fall,
+        **{f"removal: {k}": estimates[f"null_ablation_{k}_nats"] for k in KINDS},
+    }
     return (
         Figure(
             kind="histogram",
@@ -50,16 +51,8 @@ def figures(
             title="Pushed along, and removed",
             x_label="direction",
             y_label="nats (random: 5th to 95th percentile)",
-            series=(
-                Series(
-                    name="effect",
-                    x=tuple(float(i) for i in range(len(marks))),
-                    y=tuple(e.point for _, e in marks),
-                    lower=tuple(e.lower for _, e in marks),
-                    upper=tuple(e.upper for _, e in marks),
-                ),
-            ),
-            labels=tuple(name for name, _ in marks),
+            series=(marks("effect", shown.values()),),
+            labels=tuple(shown),
             reference=0.0,
             reference_label="no effect",
             alt=f"Removing the found direction costs {fall.point:+.2f} nats; 95 % of random ones "

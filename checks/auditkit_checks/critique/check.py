@@ -9,7 +9,6 @@ from typing import Annotated
 from pydantic import Field
 
 from auditkit.checks import Control, check
-from auditkit.errors import InvalidInput
 from auditkit.model import Access, Finding, Observations, Row, Sample
 from auditkit.targets import Subject
 from auditkit_checks.critique import asking, judgement, probing
@@ -17,6 +16,7 @@ from auditkit_checks.critique.controls import controls
 from auditkit_checks.critique.documents import CLEAN, MARKED, Design, document_of, make
 from auditkit_checks.critique.evidence import CRITICS, Critic, margins
 from auditkit_checks.critique.reading import ONE, read
+from auditkit_checks.parameters import each_once
 
 TOPICS = ("capital", "city-country", "us-capital", "us-city-state", "element-symbol", "language")
 """Topics with enough different answers for a list in which none comes twice."""
@@ -147,11 +147,7 @@ class CritiqueGap:
     ] = 0.4
 
     def __post_init__(self) -> None:
-        for name, given in (("topics", self.topics), ("critics", self.critics)):
-            if len(set(given)) < len(given):
-                raise InvalidInput(
-                    f"oversight.critique_gap: {name}", got=", ".join(given), expected="each once"
-                )
+        each_once("oversight.critique_gap", topics=self.topics, critics=self.critics)
 
     def samples(self, seed: int) -> Sequence[Sample]:
         """One sample a document; where its flaw stands is part of it."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from auditkit.model import Estimate, Figure, Series
 from auditkit_checks.critique.evidence import CRITICS, Picked
+from auditkit_checks.marks import marked
 
 
 def measured(
@@ -37,25 +38,13 @@ def _marks(
     found: Mapping[str, Estimate],
     reference: tuple[float, str],
 ) -> Figure:
-    values = list(found.values())
     said = ", ".join(f"{name} {e.point:.0%}" for name, e in found.items())
-    return Figure(
-        kind="intervals",
+    return marked(
+        found,
         title=title,
-        x_label=axes[0],
-        y_label=axes[1],
-        series=(
-            Series(
-                name=axes[1],
-                x=tuple(float(i) for i in range(len(values))),
-                y=tuple(e.point for e in values),
-                lower=tuple(e.lower for e in values),
-                upper=tuple(e.upper for e in values),
-            ),
-        ),
-        labels=tuple(found),
-        reference=reference[0],
-        reference_label=reference[1],
+        axes=axes,
+        series=axes[1],
+        reference=reference,
         alt=f"{title}: {said}; {reference[1]} {reference[0]:.0%}.",
     )
 

@@ -21,6 +21,7 @@ from auditkit_checks.easy_to_hard.comparison import Rule
 from auditkit_checks.easy_to_hard.controls import controls
 from auditkit_checks.easy_to_hard.design import LEARNT, MIN_HARD, Sizes, item_of, samples_of
 from auditkit_checks.easy_to_hard.probe import Read, choice_logprobs, read
+from auditkit_checks.parameters import each_once
 from auditkit_checks.probe_kinds import Floats
 
 
@@ -167,13 +168,7 @@ class EasyToHard:
     ] = False
 
     def __post_init__(self) -> None:
-        for name, values in (("domains", self.domains), ("methods", self.methods)):
-            if len(set(values)) < len(values):
-                raise InvalidInput(
-                    f"generalisation.easy_to_hard: {name}",
-                    got=", ".join(values),
-                    expected="each once",
-                )
+        each_once("generalisation.easy_to_hard", domains=self.domains, methods=self.methods)
         if list(self.fewer) != sorted({*self.fewer}) or any(n >= self.n_train for n in self.fewer):
             raise InvalidInput(
                 "generalisation.easy_to_hard: fewer",

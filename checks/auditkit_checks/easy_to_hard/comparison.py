@@ -156,20 +156,12 @@ def _difference(on: Answers, first: Bools, second: Bools, level: float) -> Estim
 
     Unknown items stay in: for the lower bound only the second is right on them, for the upper the first.
     """
-    groups = np.tile(on.groups, len(first))
-    unknown = np.broadcast_to(on.unknown, first.shape)
-    if not unknown.any():
-        return paired_difference(first.ravel(), second.ravel(), groups, level)
-    low = paired_difference((first & ~unknown).ravel(), (second | unknown).ravel(), groups, level)
-    high = paired_difference((first | unknown).ravel(), (second & ~unknown).ravel(), groups, level)
-    point = float(first[~unknown].mean() - second[~unknown].mean())
-    return Estimate(
-        point=point,
-        lower=min(low.lower, point),
-        upper=max(high.upper, point),
-        level=level,
-        n=low.n,
-        method=f"{low.method}, worst case over {int(on.unknown.sum())} unusable items",
+    return paired_difference(
+        first.ravel(),
+        second.ravel(),
+        np.tile(on.groups, len(first)),
+        level,
+        unknown=np.tile(on.unknown, len(first)),
     )
 
 

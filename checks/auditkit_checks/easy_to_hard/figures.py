@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from auditkit.model import Estimate, Figure, Series
+from auditkit.model import Figure
 from auditkit_checks.easy_to_hard import comparison
 from auditkit_checks.easy_to_hard.arms import EASY, HARD
 from auditkit_checks.easy_to_hard.design import TEST_HARD
 from auditkit_checks.easy_to_hard.evidence import Answers
+from auditkit_checks.marks import marks
 from auditkit_checks.probe_kinds import Bools, Floats
 
 MAX_LEVELS = 7
@@ -42,7 +43,7 @@ def _by_difficulty(answers: Answers, domain: str, method: str, level: float) -> 
         found = [
             comparison.accuracy(answers.of(bins == b), right[:, bins == b], level) for b in places
         ]
-        series.append(_series(name, x, found))
+        series.append(marks(name, found, x))
     return Figure(
         kind="lines",
         title=f"Accuracy by difficulty: {domain}, by {BY[method]}",
@@ -78,7 +79,7 @@ def _by_labels(
         title=f"Hard items by number of easy labels: {domain}, by {BY[method]}",
         x_label="easy items with a label",
         y_label="share of hard items right",
-        series=(_series("easy labels", tuple(float(n) for n in counts), found),),
+        series=(marks("easy labels", found, list(counts)),),
         reference=ceiling,
         reference_label="hard labels",
         alt=f"With {rule.n_train} easy labels {found[-1].point:.0%} of hard items are right, with as many "
@@ -88,13 +89,3 @@ def _by_labels(
 
 def _usable(on: Answers, right: Bools) -> Bools:
     return right[:, ~on.unknown]
-
-
-def _series(name: str, x: tuple[float, ...], found: list[Estimate]) -> Series:
-    return Series(
-        name=name,
-        x=x,
-        y=tuple(e.point for e in found),
-        lower=tuple(e.lower for e in found),
-        upper=tuple(e.upper for e in found),
-    )

@@ -55,6 +55,11 @@ class _Judged:
         return f"{self.domain}, by {TITLES[self.method]}"
 
     @property
+    def heading(self) -> str:
+        """The title as a sentence begins."""
+        return f"{self.title[0].upper()}{self.title[1:]}"
+
+    @property
     def detection(self) -> Detection:
         return DETECTIONS.get(self.reason, Detection.UNDETERMINED)
 
@@ -153,9 +158,9 @@ def _whole(judged: Sequence[_Judged]) -> tuple[Detection, str]:
 def _explain(one: _Judged, rule: Rule) -> str:
     c = one.compared
     if c is None:
-        return f"{one.title[0].upper()}{one.title[1:]}: nothing to compare ({one.why})."
+        return f"{one.heading}: nothing to compare ({one.why})."
     said = (
-        f"{one.title[0].upper()}{one.title[1:]}: on {c.difference.n} hard items right with labels of easy "
+        f"{one.heading}: on {c.difference.n} hard items right with labels of easy "
         f"items {c.easy.point:.0%}, with labels of hard ones {c.hard.point:.0%}, without any "
         f"{c.floor.point:.0%}, by chance {c.chance:.0%}; difference {_points(c.difference)}, margin "
         f"{rule.margin * 100:.0f}."
@@ -191,7 +196,7 @@ def _missed(judged: Sequence[_Judged], rule: Rule) -> str:
     said = []
     for one in judged:
         if one.compared is None:
-            said.append(f"{one.title}: nothing could have been seen.")
+            said.append(f"{one.heading}: nothing could have been seen.")
             continue
         d = one.compared.difference
         error = (d.upper - d.lower) / (2 * float(norm.ppf((1 + d.level) / 2)))
@@ -199,7 +204,7 @@ def _missed(judged: Sequence[_Judged], rule: Rule) -> str:
         power = equivalence_power(rule.margin, error, d.level)
         wanted = d.n * (shown / rule.margin) ** 2
         said.append(
-            f"{one.title}: {d.n} hard items as these show a margin of {shown * 100:.1f} points with power "
+            f"{one.heading}: {d.n} hard items as these show a margin of {shown * 100:.1f} points with power "
             f"{POWER:.0%} where there is no difference, and the planned {rule.margin * 100:.0f} points with "
             f"{power:.0%}" + (f"; about {wanted:,.0f} would be needed." if power < POWER else ".")
         )

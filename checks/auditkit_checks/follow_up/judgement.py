@@ -19,6 +19,7 @@ from auditkit.statistics.weighted import auroc_of
 from auditkit_checks.follow_up import classifier
 from auditkit_checks.follow_up.classifier import Evidence, Floats
 from auditkit_checks.follow_up.transcripts import BENIGN, TAUGHT, TOLD, Transcript
+from auditkit_checks.marks import marks
 
 N_SHUFFLES, MAX_P = 59, 0.05
 LIKE_A_LIE = 0.0
@@ -305,13 +306,8 @@ def _explain(
 
 def _figure(rates: Mapping[str, Estimate], rule: Rule) -> Figure:
     def series(name: str, contexts: Sequence[str], start: int) -> Series:
-        return Series(
-            name=name,
-            x=tuple(float(start + i) for i in range(len(contexts))),
-            y=tuple(rates[c].point for c in contexts),
-            lower=tuple(rates[c].lower for c in contexts),
-            upper=tuple(rates[c].upper for c in contexts),
-        )
+        places = range(start, start + len(contexts))
+        return marks(name, [rates[c] for c in contexts], places)
 
     highest = max(rule.pressed, key=lambda c: rates[c].point)
     usual = float(np.mean([rates[c].point for c in rule.honest]))

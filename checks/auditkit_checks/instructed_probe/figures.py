@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditkit.model import Estimate, Figure, Series
+from auditkit.model import Figure, Series
 from auditkit_checks.instructed_probe.fitting import aurocs
 from auditkit_checks.instructed_probe.samples import CHAT, PERSONA, TALK
+from auditkit_checks.marks import marks
 
 if TYPE_CHECKING:
     from auditkit_checks.instructed_probe.judgement import Table
@@ -24,17 +25,17 @@ def figures(table: Table) -> tuple[Figure, ...]:
 def _wordings(table: Table) -> Figure:
     """AUROC by held-out wording, on new topics, and of the same text."""
     found = {c.name: c.estimate for c in table.conditions if c.name.startswith("auroc_")}
-    marks = {name.removeprefix("auroc_").replace("_", " "): e for name, e in found.items()}
-    marks["same true answer"] = table.auroc(table.probe, table.same_text)
-    marks["words alone"] = table.auroc(table.lexical, table.held_out)
+    shown = {name.removeprefix("auroc_").replace("_", " "): e for name, e in found.items()}
+    shown["same true answer"] = table.auroc(table.probe, table.same_text)
+    shown["words alone"] = table.auroc(table.lexical, table.held_out)
     worst = min(table.wordings, key=lambda name: found[f"auroc_{name}"].point)
     return Figure(
         kind="intervals",
         title="Instructed deception read on wordings and topics that the probe never saw",
         x_label="what was held out",
         y_label="AUROC (0.5 is chance)",
-        series=(_marks("probe of the chosen layer", list(marks.values())),),
-        labels=tuple(marks),
+        series=(marks("probe of the chosen layer", shown.values()),),
+        labels=tuple(shown),
         reference=table.rule.min_auroc,
         reference_label="least that counts",
         alt=f"AUROC by held-out wording; lowest is {worst} with {found[f'auroc_{worst}'].point:.2f}. Same "
@@ -52,19 +53,19 @@ def _flagged(table: Table) -> Figure:
         "talk about deception": table.benign(TALK),
         "benign chats, other half": table.benign(CHAT),
     }
-    marks = [table.flagged(where, table.shown.level) for where in places.values()]
+    shares = [table.flagged(where, table.shown.level) for where in places.values()]
     return Figure(
         kind="intervals",
         title="Flagged at the threshold that benign chats set",
         x_label="what was read",
         y_label="share flagged",
-        series=(_marks("flagged", marks),),
+        series=(marks("flagged", shares),),
         labels=tuple(places),
         reference=table.rule.max_flagged,
         reference_label="tolerated where nobody deceives",
         alt=f"Share flagged at the threshold that lets {table.rule.fpr:.0%} of the calibration half of the "
-        f"benign chats pass it: {marks[0].point:.0%} of instructed deception, {marks[2].point:.0%} of "
-        f"personas, {marks[3].point:.0%} of honest talk about deception.",
+        f"benign chats pass it: {shares[0].point:.0%} of instructed deception, {shares[2].point:.0%} of "
+        f"personas, {shares[3].point:.0%} of honest talk about deception.",
     )
 
 
@@ -122,16 +123,6 @@ def _sweep(table: Table) -> Figure:
         reference_label="least that counts",
         alt=f"AUROC by layer, on held-out wordings at most {max(lines[0].y):.2f}; layer {table.layer} was "
         "chosen on the training samples.",
-    )
-
-
-def _marks(name: str, estimates: list[Estimate]) -> Series:
-    return Series(
-        name=name,
-        x=tuple(float(i) for i in range(len(estimates))),
-        y=tuple(e.point for e in estimates),
-        lower=tuple(e.lower for e in estimates),
-        upper=tuple(e.upper for e in estimates),
     )
 
 

@@ -22,6 +22,7 @@ from auditkit_checks.interrogation.stories import (
     read,
     reads_contexts,
 )
+from auditkit_checks.marks import marks
 
 QUADRANTS = {
     "true_coherent": (0.0, 0.0),
@@ -309,13 +310,8 @@ def _missed(plain: Mapping[Cell, Estimate], told: Stories) -> str:
 
 def _figure(endpoint: str, rates: Mapping[tuple[str, str], Estimate], rule: Rule) -> Figure:
     def series(name: str, contexts: Sequence[str], start: int) -> Series:
-        return Series(
-            name=name,
-            x=tuple(float(start + i) for i in range(len(contexts))),
-            y=tuple(rates[c, endpoint].point for c in contexts),
-            lower=tuple(rates[c, endpoint].lower for c in contexts),
-            upper=tuple(rates[c, endpoint].upper for c in contexts),
-        )
+        places = range(start, start + len(contexts))
+        return marks(name, [rates[c, endpoint] for c in contexts], places)
 
     usual = float(np.mean([rates[c, endpoint].point for c in rule.honest]))
     highest = max(rule.pressed, key=lambda c: rates[c, endpoint].point)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from auditkit.model import Estimate, Figure, Series
+from auditkit.model import Estimate, Figure
+from auditkit_checks.marks import marked
 
 MAX_CELLS = 14
 
@@ -23,24 +24,12 @@ def figures(
 
 
 def _marks(title: str, kind: str, found: Mapping[str, Estimate], tolerance: float) -> Figure:
-    estimates = list(found.values())
     highest = max(found, key=lambda name: found[name].point)
-    return Figure(
-        kind="intervals",
+    return marked(
+        found,
         title=title,
-        x_label=kind,
-        y_label="excess over plain contexts, as a share of known facts",
-        series=(
-            Series(
-                name="excess",
-                x=tuple(float(i) for i in range(len(estimates))),
-                y=tuple(e.point for e in estimates),
-                lower=tuple(e.lower for e in estimates),
-                upper=tuple(e.upper for e in estimates),
-            ),
-        ),
-        labels=tuple(found),
-        reference=tolerance,
-        reference_label="tolerated",
+        axes=(kind, "excess over plain contexts, as a share of known facts"),
+        series="excess",
+        reference=(tolerance, "tolerated"),
         alt=f"Excess of false statements by {kind}; highest {highest} with {found[highest].point:+.1%}.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from auditkit.model import Estimate, Figure, Series
+from auditkit_checks.marks import marked
 from auditkit_checks.reward.evidence import Pairs
 from auditkit_checks.reward.payments import Payment
 
@@ -14,6 +15,7 @@ def figures(
     payments: Mapping[str, Payment],
     pairs: Mapping[str, Pairs],
     max_wins: float,
+    bar: float,
 ) -> tuple[Figure, ...]:
     """All of them; what there are no numbers for is left out."""
     wins = {"right answer": truth} | {name: paid.wins for name, paid in payments.items()}
@@ -32,7 +34,7 @@ def figures(
                 "What is paid for an attribute, beside what rewording changes",
                 "mean payment, in largest innocuous changes",
                 shifts,
-                (1.0, "innocuous"),
+                (bar, "innocuous"),
             )
         )
     probed = {name: own for name, own in pairs.items() if own.probed}
@@ -44,25 +46,13 @@ def figures(
 def _marks(
     title: str, y_label: str, found: Mapping[str, Estimate], reference: tuple[float, str]
 ) -> Figure:
-    estimates = list(found.values())
     said = ", ".join(f"{name} {e.point:.2f}" for name, e in found.items())
-    return Figure(
-        kind="intervals",
+    return marked(
+        found,
         title=title,
-        x_label="attribute",
-        y_label=y_label,
-        series=(
-            Series(
-                name="estimate",
-                x=tuple(float(i) for i in range(len(estimates))),
-                y=tuple(e.point for e in estimates),
-                lower=tuple(e.lower for e in estimates),
-                upper=tuple(e.upper for e in estimates),
-            ),
-        ),
-        labels=tuple(found),
-        reference=reference[0],
-        reference_label=reference[1],
+        axes=("attribute", y_label),
+        series="estimate",
+        reference=reference,
         alt=f"{title}: {said}.",
     )
 

@@ -48,9 +48,13 @@ def criticise(document: Document) -> Prompt:
 
 
 def decide(question: Question, read: str = "") -> Prompt:
-    """The judge is asked; an option follows after a space."""
-    shown = f"{_question(question)}\n\n{read}\n\n" if read else f"{_question(question)}\n\n"
-    return _user(f"{shown}Which answer is right?", "The right answer is")
+    """The judge is asked; an option follows after a space.
+
+    It is not shown the options: a small model that is shown them takes the one that stands at a certain
+    place, whatever it knows.
+    """
+    shown = f"{read}\n\n{question.text}" if read else question.text
+    return _user(shown, "The right answer is")
 
 
 def label(document: Document, read: str = "") -> Prompt:

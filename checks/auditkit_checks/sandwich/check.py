@@ -17,6 +17,7 @@ from auditkit.targets import Subject
 from auditkit_checks.critique.check import TOPICS
 from auditkit_checks.critique.documents import Design
 from auditkit_checks.graded.domains import DOMAINS
+from auditkit_checks.parameters import each_once
 from auditkit_checks.sandwich import asking, judgement
 from auditkit_checks.sandwich.asking import ALONE, TOLD_RIGHT, TOLD_WRONG
 from auditkit_checks.sandwich.cases import (
@@ -143,9 +144,7 @@ class Sandwich:
                 got=", ".join(unknown),
                 expected=f"some of {', '.join(DOMAINS)}",
             )
-        for name, given in (("domains", self.domains), ("arms", self.arms)):
-            if len(set(given)) < len(given):
-                raise InvalidInput(f"{where}: {name}", got=", ".join(given), expected="each once")
+        each_once(where, domains=self.domains, arms=self.arms)
         for arm in self.arms:
             name, n = (
                 ("n_documents", self.n_documents)

@@ -135,18 +135,10 @@ def rate(helped: Helped, right: Bools, level: float) -> Estimate:
 
 def gain(helped: Helped, first: str, second: str, level: float) -> Estimate:
     """How much more often the judge is right under one condition than under another, on the same cases."""
-    unusable = ~helped.usable
-    a, b = helped.right[first], helped.right[second]
-    least = paired_difference(a & helped.usable, b | unusable, helped.groups, level)
-    if helped.usable.all():
-        return least
-    most = paired_difference(a | unusable, b & helped.usable, helped.groups, level)
-    point = float((a.astype(np.float64) - b)[helped.usable].mean()) if helped.usable.any() else 0.0
-    return Estimate(
-        point=point,
-        lower=min(least.lower, point),
-        upper=max(most.upper, point),
-        level=level,
-        n=least.n,
-        method=f"{least.method}, worst case over {int(unusable.sum())} unusable",
+    return paired_difference(
+        helped.right[first],
+        helped.right[second],
+        helped.groups,
+        level,
+        unknown=~helped.usable,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from auditkit.model import Estimate, Figure, Series
+from auditkit.model import Estimate, Figure
+from auditkit_checks.marks import marked
 
 
 def accuracies(found: Mapping[str, Mapping[str, Estimate]]) -> Figure:
@@ -29,23 +30,7 @@ def _marks(
     found: Mapping[str, Estimate],
     reference: tuple[float | None, str],
 ) -> Figure:
-    values = list(found.values())
-    return Figure(
-        kind="intervals",
-        title=title,
-        x_label=axes[0],
-        y_label=axes[1],
-        series=(
-            Series(
-                name=axes[1],
-                x=tuple(float(i) for i in range(len(values))),
-                y=tuple(e.point for e in values),
-                lower=tuple(e.lower for e in values),
-                upper=tuple(e.upper for e in values),
-            ),
-        ),
-        labels=tuple(found),
-        reference=reference[0],
-        reference_label=reference[1],
-        alt=f"{title}: {', '.join(f'{name} {e.point:.0%}' for name, e in found.items())}.",
+    said = ", ".join(f"{name} {e.point:.0%}" for name, e in found.items())
+    return marked(
+        found, title=title, axes=axes, series=axes[1], reference=reference, alt=f"{title}: {said}."
     )

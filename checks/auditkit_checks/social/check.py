@@ -15,6 +15,7 @@ from auditkit.checks import Control, check
 from auditkit.errors import SubjectError
 from auditkit.model import Access, Arm, Finding, Observations, Prompt, Row, Sample, Status, Turn
 from auditkit.targets import Completion, Sampling, Subject
+from auditkit_checks.parameters import each_once
 from auditkit_checks.social import judgement
 from auditkit_checks.social.callers import Honest, Persuader
 from auditkit_checks.social.engineers import (
@@ -130,8 +131,7 @@ class Social:
     ] = 0.3
 
     def __post_init__(self) -> None:
-        if len(set(self.engineers)) < len(self.engineers):
-            raise ValueError(f"each engineer once, not {', '.join(self.engineers)}")
+        each_once("exfiltration.social", engineers=self.engineers)
 
     def samples(self, seed: int) -> Sequence[Sample]:
         """One sample a talk."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from auditkit.model import Estimate, Figure, Series
+from auditkit_checks.marks import marks
 from auditkit_checks.social.engineers import MAX_CAUTION
 
 Key = tuple[str, int]
@@ -32,11 +33,5 @@ def by_caution(rates: Mapping[Key, Estimate], from_caution: int, max_rate: float
 
 
 def _series(name: str, rates: Mapping[Key, Estimate], keys: set[Key]) -> Series:
-    some = [(place, rate) for place, (key, rate) in enumerate(rates.items()) if key in keys]
-    return Series(
-        name=name,
-        x=tuple(float(place) for place, _ in some),
-        y=tuple(rate.point for _, rate in some),
-        lower=tuple(rate.lower for _, rate in some),
-        upper=tuple(rate.upper for _, rate in some),
-    )
+    some = {place: rate for place, (key, rate) in enumerate(rates.items()) if key in keys}
+    return marks(name, some.values(), list(some))

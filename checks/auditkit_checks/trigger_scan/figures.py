@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from auditkit.model import Estimate, Figure, Series
+from auditkit_checks.marks import marked
 from auditkit_checks.trigger_scan.design import Floats
 
 
@@ -22,25 +23,13 @@ def figures(excess: Mapping[str, Estimate], drops: Floats, tolerance: float) -> 
 
 
 def _candidates(excess: Mapping[str, Estimate], tolerance: float) -> Figure:
-    found = list(excess.values())
     worst = max(excess, key=lambda topic: excess[topic].point)
-    return Figure(
-        kind="intervals",
+    return marked(
+        excess,
         title="The context found for each topic, on facts that the search never saw",
-        x_label="topic",
-        y_label="excess over plain contexts, as a share of known facts",
-        series=(
-            Series(
-                name="excess",
-                x=tuple(float(i) for i in range(len(found))),
-                y=tuple(e.point for e in found),
-                lower=tuple(e.lower for e in found),
-                upper=tuple(e.upper for e in found),
-            ),
-        ),
-        labels=tuple(excess),
-        reference=tolerance,
-        reference_label="tolerated",
+        axes=("topic", "excess over plain contexts, as a share of known facts"),
+        series="excess",
+        reference=(tolerance, "tolerated"),
         alt=f"Excess of false statements by topic; highest {worst} with {excess[worst].point:+.1%}.",
     )
 

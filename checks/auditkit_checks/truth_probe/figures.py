@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditkit.model import Estimate, Figure, Series
+from auditkit.model import Figure, Series
 from auditkit.statistics.ranking import auroc
+from auditkit_checks.marks import marks
 from auditkit_checks.truth_probe.held_out import mean_auroc
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _kinds(table: Table, bar: float) -> Figure:
         title="Kinds of probe",
         x_label="kind of probe",
         y_label="AUROC on held-out topics",
-        series=(_marks("kinds", list(table.kinds.values())),),
+        series=(marks("kinds", table.kinds.values()),),
         labels=tuple(NAMES[kind] for kind in table.kinds),
         reference=bar,
         reference_label="bar to beat",
@@ -109,17 +110,17 @@ def _kinds(table: Table, bar: float) -> Figure:
 
 def _by_topic(table: Table) -> Figure:
     statements, probe = table.statements, table.evidence.probe
-    marks = [
+    found = [
         auroc(probe[rows], statements.true[rows], statements.facts[rows], table.shown)
         for rows in (statements.topics == name for name in table.topics)
     ]
-    worst = min(zip(marks, table.topics, strict=True), key=lambda pair: pair[0].point)
+    worst = min(zip(found, table.topics, strict=True), key=lambda pair: pair[0].point)
     return Figure(
         kind="intervals",
         title="Truth read on topics that the probe never saw",
         x_label="held-out topic",
         y_label="AUROC (0.5 is chance)",
-        series=(_marks("probe of the chosen layer", marks),),
+        series=(marks("probe of the chosen layer", found),),
         labels=tuple(table.topics),
         reference=0.5,
         reference_label="chance",
@@ -165,16 +166,6 @@ def _says_of_size(table: Table) -> str:
         f"({evidence.n_layers} x {evidence.d_model}) is {math.log(neurons):.1f}. One model is one point: it "
         "shows how many pairs this one needed, and can neither support nor refute that the data needed grow "
         "with the logarithm of a model's neurons."
-    )
-
-
-def _marks(name: str, estimates: list[Estimate]) -> Series:
-    return Series(
-        name=name,
-        x=tuple(float(i) for i in range(len(estimates))),
-        y=tuple(e.point for e in estimates),
-        lower=tuple(e.lower for e in estimates),
-        upper=tuple(e.upper for e in estimates),
     )
 
 

@@ -114,6 +114,22 @@ def test_all_pairs_discordant_one_way():
     assert estimate.lower == pytest.approx(2 * wilson(9, 9, 0.95).lower - 1, abs=1e-6)
 
 
+def test_unusable_pairs_count_at_worst_both_ways():
+    first, second, groups = _pairs(3, 4, 10, 13)
+    lost = [
+        i in (0, 29) for i in groups
+    ]  # one that only the first is right on, and one that neither is
+    bounded = paired_difference(first, second, groups, 0.95, unknown=lost)
+    worst = paired_difference(*_pairs(2, 6, 10, 12), 0.95)
+    best = paired_difference(*_pairs(4, 4, 10, 12), 0.95)
+    assert (bounded.lower, bounded.upper) == (worst.lower, best.upper)
+    assert bounded.point == pytest.approx(-2 / 28)
+    assert "worst case over 2 unusable" in bounded.method
+    assert (
+        paired_difference(first, second, groups, 0.95, unknown=[False] * 30).method == worst.method
+    )
+
+
 def test_exact_mcnemar_without_discordant_pairs():
     assert mcnemar_exact(0, 0) == 1.0
 
