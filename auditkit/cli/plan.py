@@ -68,7 +68,7 @@ def lock_(
 
     Register that digest with whoever must be able to tell that nothing was changed afterwards.
     """
-    from auditkit.audit import resolved
+    from auditkit.audit import open_backend, resolved
     from auditkit.cli.run import chosen_plan
     from auditkit.cli.screen import watching
     from auditkit.targets.identity import identify
@@ -79,15 +79,15 @@ def lock_(
     if isinstance(plan, LockedPlan):
         raise InvalidInput(f"plan {plan_name}", got="a locked plan", expected="one to lock")
     with watching(quiet=False) as told:
-        spec = parse_spec(resolved(plan.target, told))
+        found = open_backend(plan, told).identify()
         beside = parse_spec(resolved(plan.reference, told)) if plan.reference else None
-    preflight(spec)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if beside:
         preflight(beside)
     locked = lock(
         plan,
-        target_digest=identify(spec).digest,
+        target_digest=found.digest,
+        target_fingerprint=found.fingerprint,
         reference_digest=identify(beside).digest if beside else "",
         locked_at=now,
     )
