@@ -121,15 +121,19 @@ def run_audit(order: Order, told: Told) -> Path:
     return order.out
 
 
-def open_backend(plan: Plan, told: Told, order: Order | None = None) -> Backend:
-    """What a plan's target is asked through.
+def open_backend(
+    plan: Plan, told: Told, order: Order | None = None, terms: Terms | None = None
+) -> Backend:
+    """What a plan's target is asked through; with an order's cache, terms and past, where there is one.
 
     Raises:
         TargetRefused: It can't be.
     """
     from auditkit.targets.open import open_target
 
-    return open_target(resolved(plan.target, told), _running(plan, order))
+    running = _running(plan, order)
+    running = running if terms is None else replace(running, terms=terms)
+    return open_target(resolved(plan.target, told), running)
 
 
 def _running(plan: Plan, order: Order | None) -> Running:

@@ -33,7 +33,7 @@ N_PROMPTS = 24
 N_AGAIN = 3
 """Prompts of one asking in the middle of a run."""
 MAX_NEW_TOKENS = 16
-FLOOR_NATS = 0.01
+FLOOR_NATS = 0.004
 """Nats a token below which two askings are never held to differ: neighbours in a batch move this much."""
 MARGIN = 4
 """So many times the largest difference of the first two askings is tolerated."""
@@ -282,6 +282,16 @@ def ask(subject: Subject, asked: Sequence[Prompt]) -> list[Answer]:
         Answer(text=c.text[:4_000], n_tokens=c.n_tokens, logprob=None if x is None else min(0.0, x))
         for c, x in zip(said, logprobs, strict=True)
     ]
+
+
+def of_subject(subject: Subject, seed: int) -> Fingerprint:
+    """A first asking of any subject, with no more tolerance than the floor."""
+    return Fingerprint(
+        seed=seed,
+        access=subject.access,
+        tolerance=Tolerance(texts=0, nats=FLOOR_NATS),
+        answers=tuple(ask(subject, prompts(seed))),
+    )
 
 
 def measured(first: Fingerprint, again: Sequence[Answer]) -> tuple[Fingerprint, Difference]:

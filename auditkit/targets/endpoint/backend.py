@@ -16,6 +16,7 @@ from auditkit.targets.endpoint.kept import Kept
 from auditkit.targets.endpoint.ledger import Ledger
 from auditkit.targets.endpoint.subject import EndpointSubject
 from auditkit.targets.fingerprint import (
+    FLOOR_NATS,
     METHOD,
     Answer,
     Fingerprint,
@@ -84,7 +85,7 @@ class EndpointBackend:
             access=self._subject.access,
             served_as=self._subject.means.served_as,
             tokenizer_sha256=tokenizer_sha256,
-            tolerance=Tolerance(texts=0, nats=1.0),
+            tolerance=Tolerance(texts=0, nats=FLOOR_NATS),
             answers=tuple(self._asked(self._running.seed)),
         )
         known = self._running.known
