@@ -255,7 +255,7 @@ def test_redirects_are_not_followed(served: Served) -> None:
 
 def test_a_server_that_is_gone_stops_the_run() -> None:
     with serving(Served(subject=FakeSubject())) as served:
-        subject = loaded(served)
+        subject = loaded(served, Terms(timeout_s=1.0, attempts=8))
     with pytest.raises(EndpointError, match="no connection"):
         subject.generate([chat("a")], max_new_tokens=4)
     with pytest.raises(EndpointError, match="host and port"):

@@ -98,9 +98,10 @@ class EndpointBackend:
         """The subject, which takes up what an interrupted run was answered."""
         subject, fingerprint = self._here()
         self._kept = Kept(self._running.journal, fingerprint.digest)
-        self._moments = [*self._kept.moments, *self._moments]
         for name, n in self._kept.spent.items():
             setattr(self._ledger, name, getattr(self._ledger, name) + n)
+        self._kept.add({}, self._moments, self._ledger)
+        self._moments = list(self._kept.moments)
         subject.known.update(self._kept.answers)
         subject.recognise = self._recognise
         subject.refer(reference)
