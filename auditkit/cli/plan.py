@@ -12,7 +12,16 @@ import click
 from auditkit.cli.endpoints import EXPECT, read_fingerprint, settings
 from auditkit.cli.plain import plain
 from auditkit.errors import InvalidInput
-from auditkit.plan import LockedPlan, as_yaml, lock, locked_bytes, parse, read_text, shipped
+from auditkit.plan import (
+    LockedPlan,
+    as_yaml,
+    configured,
+    lock,
+    locked_bytes,
+    parse,
+    read_text,
+    shipped,
+)
 from auditkit.store import disk_error
 
 
@@ -91,6 +100,7 @@ def lock_(  # noqa: PLR0913, PLR0917 - one parameter an option
     plan = chosen_plan(plan_name, flags, (), ())
     if isinstance(plan, LockedPlan):
         raise InvalidInput(f"plan {plan_name}", got="a locked plan", expected="one to lock")
+    configured(plan)  # before an endpoint is paid to answer for a plan that can't be run
     with watching(quiet=False) as told:
         found = open_backend(plan, told, terms=terms).identify()
         beside = parse_spec(resolved(plan.reference, told)) if plan.reference else None
