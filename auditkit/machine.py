@@ -58,23 +58,18 @@ def _tokens_per_s(target: Subject) -> float:
     """How fast the target reads; the words are new each time so that no cache answers."""
     words = " ".join(f"word {i}" for i in range(30))
 
-    def prompts() -> list[Prompt]:
+    def prompts(*, answered: bool = True) -> list[Prompt]:
         nonce = secrets.token_hex(4)
+        noted = (Turn(role="assistant", text="Noted."),) if answered else ()
         return [
-            Prompt(
-                turns=(
-                    Turn(role="user", text=f"{nonce} {i} {words}"),
-                    Turn(role="assistant", text="Noted."),
-                )
-            )
-            for i in range(8)
+            Prompt(turns=(Turn(role="user", text=f"{nonce} {i} {words}"), *noted)) for i in range(8)
         ]
 
     def read() -> None:
         if target.kind is ModelKind.REWARD:
             target.rewards(prompts())
         elif not target.access.reaches(Access.LOGPROBS):
-            target.generate(prompts(), max_new_tokens=1)
+            target.generate(prompts(answered=False), max_new_tokens=1)
         else:
             target.logprobs(prompts(), [[" yes"]] * 8)
 

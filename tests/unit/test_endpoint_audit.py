@@ -118,7 +118,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("auditkit.render.render_pdf", made.render)
     monkeypatch.setattr("auditkit.machine._tokens_per_s", lambda target: 1_000.0)
     monkeypatch.setattr("auditkit.targets.endpoint.client._pause", lambda state: 0.0)
-    monkeypatch.setattr("auditkit.targets.endpoint.subject.BETWEEN", (6, 12))
+    monkeypatch.setattr("auditkit.targets.endpoint.subject.ROUNDS", (2, 3))
     monkeypatch.setenv("AUDITKIT_API_KEY", SECRET)
 
 
@@ -434,6 +434,30 @@ def test_an_edited_identity_is_refused_even_if_it_is_signed_again(
     with pytest.raises(VerificationError) as error:
         desk.verify(out)
     assert error.value.code == "target-mismatch"
+
+
+def test_what_it_will_cost_is_told_before_and_while_it_runs(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # the speed is measured here
+    register(monkeypatch, Words)
+    monkeypatch.setattr("auditkit.render.render_pdf", made.render)
+    monkeypatch.setenv("AUDITKIT_API_KEY", SECRET)
+    heard: list[Any] = []
+    spent: list[str] = []
+    told = Told(
+        stage=heard.append, estimate=heard.append, progress=lambda _: None, spent=spent.append
+    )
+    terms = Terms(price_in=1.0, price_out=2.0, budget_tokens=10**6)
+    order = Order(plan=desk.plan(), out=desk.home / "out", signer=desk.signer, terms=terms)
+    run_audit(order, told)
+    (seconds,) = [x for x in heard if isinstance(x, dict)]
+    assert set(seconds) == {WORDS}
+    (said,) = [x for x in heard if "tokens will be read" in str(x)]
+    assert "24,000 tokens" in said  # 40 samples, three subjects, 200 tokens each
+    assert len(spent) == 15
+    assert "of 1,000,000" in spent[-1]
+    assert "USD" in spent[-1]
 
 
 def test_the_terms_and_the_manner_of_asking_are_told_apart(desk: Desk) -> None:

@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 
     from auditkit.targets.prompts import Encoder
 
-BETWEEN = (32, 64)
-"""So many requests, drawn by the seed, are answered until the endpoint has to show again who it is."""
+ROUNDS = (8, 16)
+"""So many times the concurrency, drawn by the seed, are answered until the endpoint has to show again who it
+is: whoever waits for that loses about one round in twelve."""
+LEAST = 4
+"""A concurrency below this counts as this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,7 @@ class EndpointSubject:
         self._fresh: dict[str, Json] = {}
         self._lost: AuditkitError | None = None
         self._rng = random.Random(derive_seed(seed, "endpoint", "moments"))
-        self._due = self._rng.randint(*BETWEEN)
+        self._due = self._until_next()
         self.n_answered = 0
 
     @property
@@ -350,7 +353,11 @@ class EndpointSubject:
             self._lose(error)
             raise
         self.known.update(fresh)
-        self._due = self._rng.randint(*BETWEEN)
+        self._due = self._until_next()
+
+    def _until_next(self) -> int:
+        """How many requests are answered until the endpoint has to be recognised."""
+        return self._rng.randint(*ROUNDS) * max(LEAST, self.client.ledger.terms.concurrency)
 
     def _lose(self, error: AuditkitError) -> None:
         self._lost = self._lost or error
