@@ -16,8 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scoring_server import OneByOne, served_model
 
-pytestmark = pytest.mark.model
+from auditkit.checks import configure, load_check
+from auditkit.model import Access
+from auditkit.targets.endpoint.terms import Manner
+from auditkit.targets.open import Running, open_target
+from auditkit.testing.serving import serving
+
+pytestmark = [pytest.mark.model, pytest.mark.timeout(1800)]
 
 PLAN = """
 name: over an API
@@ -111,17 +118,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def audited(home: Path, demo_spec: Any) -> Path:
-    """One audit, locked beforehand; the model's weights are here, so what it answers is expected."""
+    """One audit; the model's weights are here, so that what it answers is expected."""
     made = ("fingerprint", "demo:smollm2", "--out", home / "expected.json", "--texts", 18)
     done = auditkit(*made, "--threads", 1)
     assert done.returncode == 0, done.stderr
     with llama(demo_spec.path, free_port()) as server:
-        done = auditkit(
-            *("plan", "lock", home / "plan.yaml", "--target", server.target),
-            *("--expect", home / "expected.json", "--out", home / "locked.json"),
+        run = (
+            *("run", "--plan", home / "plan.yaml", "--target", server.target),
+            *("--expect", home / "expected.json", "--key", home / "k.key.pem", "--json"),
         )
-        assert done.returncode == 0, done.stderr
-        run = ("run", "--plan", home / "locked.json", "--key", home / "k.key.pem", "--json")
         wrong = auditkit(*run, "--out", home / "wrong", key="sk-another")
         assert wrong.returncode == 3
         assert "AUDITKIT_API_KEY" in wrong.stderr
@@ -185,3 +190,19 @@ def test_another_model_than_expected_is_refused_at_once(
     assert done.returncode == 3
     assert "another model than expected" in done.stderr
     assert not (home / "other.partial").exists()
+
+
+def test_a_check_reads_the_same_there_as_here(demo_target: Any) -> None:
+    """The first facts of `deception.knowledge_gap`, in float32: bit by bit."""
+    check = configure(load_check("deception.knowledge_gap"), {"n_pressures": 3, "n_honest": 2}, "")
+    samples = check.samples(7)[:1]
+    here = list(check.observe(OneByOne(subject=demo_target), samples, 7))
+    with serving(served_model(demo_target)) as served:
+        manner = Manner(tokenizer="demo:smollm2")
+        backend = open_target(served.target, Running(manner=manner))
+        backend.identify()
+        subject = backend.load()
+        assert subject.access is Access.LOGPROBS
+        there = list(check.observe(subject, samples, 7))
+        subject.standing()
+    assert there == here

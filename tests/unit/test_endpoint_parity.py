@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scoring_server import served_model
+from scoring_server import OneByOne, served_model
 from test_endpoint_audit import WORDS, Words
 from test_engine import TOY, Toy, plan, register
 
@@ -16,9 +15,8 @@ from auditkit.engine import observe
 from auditkit.errors import SubjectError
 from auditkit.model import Access, Observations, Prompt, Turn
 from auditkit.store import Store
-from auditkit.targets import Score, Steering, Subject
+from auditkit.targets import Subject
 from auditkit.targets.endpoint.terms import Manner
-from auditkit.targets.forwarding import Forwarding
 from auditkit.targets.loaded import LocalTarget
 from auditkit.targets.local import load, parse_spec
 from auditkit.targets.open import Running, open_target
@@ -26,23 +24,6 @@ from auditkit.testing.serving import Served, serving
 
 NATS = 1e-4
 """What batching moves in float32, an answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneByOne(Forwarding):
-    """A subject that scores one text at a time, as an API is asked: batches move last bits."""
-
-    def logprobs(
-        self,
-        prompts: Sequence[Prompt],
-        continuations: Sequence[Sequence[str]],
-        *,
-        steering: Steering | None = None,
-    ) -> list[list[Score]]:
-        return [
-            [self.subject.logprobs([p], [[text]], steering=steering)[0][0] for text in texts]
-            for p, texts in zip(prompts, continuations, strict=True)
-        ]
 
 
 @pytest.fixture(autouse=True)
