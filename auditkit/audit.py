@@ -163,7 +163,9 @@ def _known(plan: Plan, order: Order) -> Fingerprint | None:
             there = parse((folder / "plan.json").read_text("utf-8"), "plan.json")
         except (OSError, UnicodeDecodeError, PlanError):
             continue  # whether it is this audit's is for the commitment to say
-        if isinstance(there, LockedPlan) and there.plan.target == plan.target:
+        if not isinstance(there, LockedPlan):
+            continue
+        if (there.plan.target, there.plan.seed) == (plan.target, plan.seed):
             return there.plan.target_fingerprint
     return None
 

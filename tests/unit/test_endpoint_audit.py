@@ -307,6 +307,13 @@ def test_a_swap_in_mid_run_gives_no_bundle_not_even_when_undone(desk: Desk, swap
     desk.verify(desk.run(desk.plan(), "another"))
 
 
+def test_another_plans_answers_are_not_taken_up(desk: Desk) -> None:
+    with pytest.raises(Stop):
+        desk.run(desk.plan(), on_step=stop_after(2))
+    with pytest.raises(StoreError, match="another plan or target"):
+        desk.run(desk.plan(seed=1))
+
+
 def test_an_endpoint_swapped_after_locking_is_refused(desk: Desk) -> None:
     identity = open_target(desk.served.target, Running(terms=desk.terms)).identify()
     locked = lock(
