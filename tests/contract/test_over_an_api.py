@@ -71,16 +71,16 @@ def remote(check_id: str, access: Access) -> Iterator[EndpointSubject]:
         yield EndpointSubject(client, means, reference=(lambda: reference) if reference else None)
 
 
-def cases() -> list[tuple[str, Access]]:
+def cases() -> list[tuple[Access, str]]:
     """Each check with text alone, and those that ask for log-probabilities with these as well."""
     asking = [i for i in registry() if load_check(i).about.needs is Access.LOGPROBS]
-    more = [(i, Access.LOGPROBS) for i in asking if i not in MANY]
-    return [(i, Access.TEXT) for i in registry()] + more
+    more = [(Access.LOGPROBS, i) for i in asking if i not in MANY]
+    return [(Access.TEXT, i) for i in registry()] + more
 
 
-@pytest.mark.parametrize(("check_id", "access"), cases())
+@pytest.mark.parametrize(("access", "check_id"), cases())
 def test_it_asks_there_what_it_asks_here(
-    check_id: str, access: Access, request: pytest.FixtureRequest
+    access: Access, check_id: str, request: pytest.FixtureRequest
 ) -> None:
     about = load_check(check_id).about
     reaches = access.reaches(about.needs) and about.asks is ModelKind.LANGUAGE
