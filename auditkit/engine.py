@@ -82,9 +82,7 @@ class Desk:
     standing: Callable[[], None] = lambda: None
 
 
-def observe_check(
-    check: Check, plan: Plan, target: Subject, desk: Desk
-) -> Iterator[Observations]:
+def observe_check(check: Check, plan: Plan, target: Subject, desk: Desk) -> Iterator[Observations]:
     """One check's subjects, each asked when its turn comes: the target first, then its controls.
 
     Errors are those of `observe`.
