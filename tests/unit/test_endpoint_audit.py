@@ -112,6 +112,27 @@ class Words:
         )
 
 
+@check(
+    id="toy.swallowing",
+    version=1,
+    needs=Access.TEXT,
+    title="Words",
+    claim="The subject does not say yes.",
+    row=WordsRow,
+    batch=8,
+)
+@dataclass(frozen=True, kw_only=True)
+class Swallowing(Words):
+    """Takes whatever goes wrong for a no, as a search for misbehaviour might."""
+
+    def observe(self, subject: Subject, samples: Sequence[Sample], seed: int) -> Iterator[Row]:
+        try:
+            rows = list(super().observe(subject, samples, seed))
+        except Exception:
+            rows = [Row(sample_id=s.id, values={"text": "no"}) for s in samples]
+        yield from rows
+
+
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, Words, Toy)
@@ -267,6 +288,24 @@ def test_a_server_killed_in_mid_run_loses_nothing(desk: Desk) -> None:
     again = n_asked(desk.served)
     assert not {f"Is {n} odd?" for n in range(16)} & again.keys()
     assert len(before) >= 16
+    desk.verify(out)
+
+
+def test_a_check_that_swallows_an_outage_keeps_nothing_of_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, Swallowing)
+
+    def die() -> None:
+        desk.served.fault = lambda _n, _route: Fault(status=503)
+
+    with pytest.raises(EndpointError):
+        desk.run(desk.plan("toy.swallowing"), on_step=after(16, die))
+    kept = Store(desk.home / "out.partial").batches("toy.swallowing", "target")
+    assert sorted(kept) == [0, 1]
+    desk.served.fault = lambda _n, _route: None
+    out = desk.run(desk.plan("toy.swallowing"))
+    assert n_asked(desk.served).keys() == {f"Is {n} odd?" for n in range(40)}
     desk.verify(out)
 
 
