@@ -89,6 +89,7 @@ bench: setup-bench
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/pdf.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/endpoints.py
 
 clean:
 	rm -rf $(VENV) out

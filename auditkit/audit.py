@@ -8,8 +8,9 @@ Until the last step all of it is in ``<out>.partial``: a bundle is whole or it i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,29 +22,39 @@ from auditkit.canonical import canonical, to_json
 from auditkit.commitment import Commitment
 from auditkit.conclude import CheckEvidence
 from auditkit.engine import Progress, Report, observe
-from auditkit.machine import environment, estimate_s
+from auditkit.errors import IdentityChanged, PlanError
+from auditkit.machine import environment, estimate_s, estimate_tokens
 from auditkit.model import Json
-from auditkit.plan import LockedPlan, Plan, configured
+from auditkit.plan import LockedPlan, Plan, configured, parse
 from auditkit.report import recompute
 from auditkit.signing.keys import Signer
 from auditkit.signing.seal import seal
 from auditkit.store import Store, disk_error
 from auditkit.targets import Subject
+from auditkit.targets.endpoint.terms import Manner, Terms
 
 if TYPE_CHECKING:
     from auditkit.organisms.lora import Step
+    from auditkit.targets.fingerprint import Fingerprint
     from auditkit.targets.identity import Identity
-    from auditkit.targets.loaded import LocalTarget
-    from auditkit.targets.spec import TargetSpec
+    from auditkit.targets.open import Backend, Loaded, Running
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """Who is told what while an audit runs."""
+    """Who is told what while an audit runs.
+
+    Attributes:
+        stage: What is being done.
+        estimate: Seconds that each check will take.
+        progress: After every batch.
+        spent: What the target cost so far, where it costs something.
+    """
 
     stage: Callable[[str], None]
     estimate: Callable[[dict[str, float]], None]
     progress: Report
+    spent: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +66,19 @@ class Order:
         out: Where the bundle goes.
         signer: The auditor's key.
         cache: Folder of the result cache; None for no cache.
+        terms: How fast and for how much an endpoint is asked.
     """
 
     plan: Plan | LockedPlan
     out: Path
     signer: Signer
     cache: Path | None = None
+    terms: Terms = field(default_factory=Terms)
+
+    @property
+    def partial(self) -> Path:
+        """The working folder, until the bundle stands."""
+        return self.out.with_name(self.out.name + ".partial")
 
 
 def run_audit(order: Order, told: Told) -> Path:
@@ -70,78 +88,146 @@ def run_audit(order: Order, told: Told) -> Path:
         AuditkitError: Bad input, a changed target, a full disk …; finished evidence is kept in
             ``<out>.partial`` and the same command goes on from there.
     """
-    from auditkit.targets.identity import compare, identify
-    from auditkit.targets.local import parse_spec, preflight
-
     plan = order.plan.plan if isinstance(order.plan, LockedPlan) else order.plan
-    spec = parse_spec(resolved(plan.target, told))
-    preflight(spec)
+    target = open_backend(plan, told, order)
     configured(plan)
     told.stage("Identifying the target")
-    before = identify(spec)
-    reference = _Reference.of(resolved(plan.reference, told))
-    commitment = Commitment(
-        plan=order.plan, target_digest=before.digest, reference_digest=reference.digest
-    )
+    before = target.identify()
+    reference = _Reference.of(plan, told, order)
+    commitment = Commitment(plan=order.plan, target=before, reference_digest=reference.digest)
     if order.out.exists():
         commitment.check_bundle(order.out, order.signer.public)
         return order.out
-    store = Store(order.out.with_name(order.out.name + ".partial"))
+    store = Store(order.partial)
     with store.lock():
         locked = commitment.claim(store)
-        began = time.monotonic()
-        sessions = _claim_session(store)
-        told.stage("Loading the target")
-        beside = reference.loader(locked.plan, order)
-        target = _load(spec, locked.plan, before.digest, order, beside)
-        told.estimate(estimate_s(locked.plan, target))
-        evidence = observe(locked.plan, target, store, told.progress)
-        sessions["seconds"] = _seconds(evidence, store)
-        sessions["durations_s"].append(round(time.monotonic() - began, 1))
-        store.write("sessions.json", canonical(sessions))
-        told.stage("Comparing the target with what it was")
-        compare(before, identify(spec))
-        reference.compare()
+        with _spoiling(store):
+            began = time.monotonic()
+            sessions = _claim_session(store)
+            told.stage("Loading the target")
+            loaded = target.load(reference.loader())
+            _foretell(locked.plan, loaded, target, told)
+            evidence = observe(locked.plan, loaded, store, _spending(target, told), loaded.standing)
+            sessions["seconds"] = _seconds(evidence, store)
+            sessions["durations_s"].append(round(time.monotonic() - began, 1))
+            store.write("sessions.json", canonical(sessions))
+            told.stage("Comparing the target with what it was")
+            identity = target.compare(before)
+            reference.compare()
         told.stage("Deriving the verdicts")
-        bundle = _bundle(locked, before, environment(target, sessions), evidence)
+        bundle = _bundle(locked, identity, environment(loaded, sessions), evidence)
         _finish(order, store, bundle, told)
     store.discard()
     return order.out
 
 
+def open_backend(
+    plan: Plan, told: Told, order: Order | None = None, terms: Terms | None = None
+) -> Backend:
+    """What a plan's target is asked through; with an order's cache, terms and past, where there is one.
+
+    Raises:
+        TargetRefused: It can't be.
+    """
+    from auditkit.targets.open import open_target
+
+    running = _running(plan, order)
+    running = running if terms is None else replace(running, terms=terms)
+    return open_target(resolved(plan.target, told), running)
+
+
+def _running(plan: Plan, order: Order | None) -> Running:
+    from auditkit.cache import ResultCache
+    from auditkit.targets.open import Running
+
+    return Running(
+        dtype=plan.dtype,
+        device=plan.device,
+        threads=plan.threads,
+        cache=ResultCache(order.cache) if order and order.cache else None,
+        seed=plan.seed,
+        manner=plan.endpoint or Manner(),
+        terms=order.terms if order else Terms(),
+        known=_known(plan, order) if order else None,
+        expected=plan.expected_fingerprint,
+        journal=order.partial / "answers.jsonl" if order else None,
+    )
+
+
+def _known(plan: Plan, order: Order) -> Fingerprint | None:
+    """The answers by which the target was identified when its plan was locked, by whichever run that was."""
+    if plan.target_fingerprint is not None:
+        return plan.target_fingerprint
+    for folder in (order.partial, order.out):
+        try:
+            there = parse((folder / "plan.json").read_text("utf-8"), "plan.json")
+        except (OSError, UnicodeDecodeError, PlanError):
+            continue  # whether it is this audit's is for the commitment to say
+        if not isinstance(there, LockedPlan):
+            continue
+        if (there.plan.target, there.plan.seed) == (plan.target, plan.seed):
+            return there.plan.target_fingerprint
+    return None
+
+
+@contextmanager
+def _spoiling(store: Store) -> Iterator[None]:
+    """Evidence of a target that was exchanged is never taken up, not even once the old one is back."""
+    try:
+        yield
+    except IdentityChanged as error:
+        store.spoil(str(error))
+        raise
+
+
+def _foretell(plan: Plan, loaded: Loaded, target: Backend, told: Told) -> None:
+    """What it will take, before it is begun."""
+    told.estimate(estimate_s(plan, loaded))
+    if target.spent:
+        tokens = estimate_tokens(plan, loaded)
+        told.stage(f"About {tokens:,} tokens will be read; so far {target.spent}")
+
+
+def _spending(target: Backend, told: Told) -> Report:
+    def report(step: Progress) -> None:
+        told.progress(step)
+        if target.spent:
+            told.spent(target.spent)
+
+    return report
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reference:
-    """The model beside the target, identified; nothing where the plan names none."""
+    """The model beside the target, identified; nothing where the plan names none. Always files: what is
+    compared with it has to stay.
+    """
 
-    spec: TargetSpec | None = None
+    backend: Backend | None = None
     identity: Identity | None = None
 
     @classmethod
-    def of(cls, text: str) -> _Reference:
-        from auditkit.targets.identity import identify
-        from auditkit.targets.local import parse_spec, preflight
+    def of(cls, plan: Plan, told: Told, order: Order) -> _Reference:
+        from auditkit.targets.local import parse_spec
+        from auditkit.targets.open import LocalBackend
 
-        if not text:
+        if not plan.reference:
             return cls()
-        spec = parse_spec(text)
-        preflight(spec)
-        return cls(spec=spec, identity=identify(spec))
+        backend = LocalBackend(parse_spec(resolved(plan.reference, told)), _running(plan, order))
+        return cls(backend=backend, identity=backend.identify())
 
     @property
     def digest(self) -> str:
         return self.identity.digest if self.identity else ""
 
-    def loader(self, plan: Plan, order: Order) -> Callable[[], Subject] | None:
+    def loader(self) -> Callable[[], Subject] | None:
         """Loads it when a check first asks for it."""
-        spec = self.spec
-        return (lambda: _load(spec, plan, self.digest, order)) if spec else None
+        return self.backend.load if self.backend else None
 
     def compare(self) -> None:
         """Refuse to go on where its files are no longer those that were identified."""
-        from auditkit.targets.identity import compare, identify
-
-        if self.spec and self.identity:
-            compare(self.identity, identify(self.spec))
+        if self.backend and self.identity:
+            self.backend.compare(self.identity)
 
 
 def resolved(target: str, told: Told) -> str:
@@ -165,27 +251,6 @@ def _claim_session(store: Store) -> dict[str, Any]:
     return sessions
 
 
-def _load(
-    spec: TargetSpec,
-    plan: Plan,
-    target_digest: str,
-    order: Order,
-    reference: Callable[[], Subject] | None = None,
-) -> LocalTarget:
-    from auditkit.cache import ResultCache
-    from auditkit.targets.local import load
-
-    return load(
-        spec,
-        dtype=plan.dtype,
-        device=plan.device,
-        threads=plan.threads,
-        cache=ResultCache(order.cache) if order.cache else None,
-        digest=target_digest,
-        reference=reference,
-    )
-
-
 def _seconds(evidence: list[CheckEvidence], store: Store) -> dict[str, dict[str, float]]:
     """How long each subject of each check took to ask; what came from the cache cost next to nothing."""
     return {
@@ -199,16 +264,9 @@ def _seconds(evidence: list[CheckEvidence], store: Store) -> dict[str, dict[str,
 def _bundle(
     locked: LockedPlan, identity: Identity, environment_: Json, evidence: list[CheckEvidence]
 ) -> Bundle:
-    files = [{"path": p, "size_bytes": size, "sha256": sha} for p, size, sha in identity.files]
     return Bundle(
         plan=locked.to_json(),
-        identity={
-            "schema": "auditkit/identity/v1",
-            "method": identity.method,
-            "digest": identity.digest,
-            "files": files,
-            "unchanged": True,
-        },
+        identity=identity.to_json(),
         environment=environment_,
         evidence={
             e.check.about.id: CheckRecord(

@@ -17,6 +17,7 @@ from auditkit.errors import PlanError, StoreError, VerificationError
 from auditkit.plan import LockedPlan, Plan, lock, parse
 from auditkit.signing.keys import PublicKey
 from auditkit.store import Store
+from auditkit.targets.identity import Identity
 from auditkit.verify import verify_bundle
 
 
@@ -26,12 +27,12 @@ class Commitment:
 
     Attributes:
         plan: As read; a locked one is run as it is, another is locked when the run begins.
-        target_digest: Identity of the target now.
+        target: Identity of the target now.
         reference_digest: Identity of the reference model now; empty where the plan names none.
     """
 
     plan: Plan | LockedPlan
-    target_digest: str
+    target: Identity
     reference_digest: str
 
     def claim(self, store: Store) -> LockedPlan:
@@ -50,6 +51,7 @@ class Commitment:
                 expected=f"evidence of plan {digest(ours.plan)[:16]}…",
                 next_step="finish that run with its own plan, choose another --out, or remove the folder",
             )
+        store.check_unspoilt()
         return kept
 
     def check_bundle(self, folder: Path, signer: PublicKey) -> None:
@@ -100,7 +102,8 @@ class Commitment:
     def _lock(self, plan: Plan, locked_at: str) -> LockedPlan:
         return lock(
             plan,
-            target_digest=self.target_digest,
+            target_digest=self.target.digest,
+            target_fingerprint=self.target.fingerprint,
             reference_digest=self.reference_digest,
             locked_at=locked_at,
         )
@@ -108,7 +111,7 @@ class Commitment:
     def _check_models(self, plan: Plan) -> None:
         """Refuse a plan that was locked for other models."""
         reference = self.reference_digest, plan.reference_digest
-        target = self.target_digest, plan.target_digest
+        target = self.target.digest, plan.target_digest
         for what, instead, (found, wanted) in (
             ("the reference model", "use that model", reference),
             ("the target", "audit that target", target),

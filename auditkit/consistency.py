@@ -8,11 +8,12 @@ from itertools import pairwise
 from auditkit.bundle import Bundle
 from auditkit.bundle.contents import FILES, INDEX, file_names
 from auditkit.bundle.statement import parse_rfc3339, rfc3339
-from auditkit.canonical import digest, root_digest, sha256
+from auditkit.canonical import digest, sha256
 from auditkit.checks import folder_name
 from auditkit.errors import PlanError, VerificationError
 from auditkit.model import Json
 from auditkit.plan import LockedPlan, Plan, PlannedCheck, parse
+from auditkit.recognition import check_identity
 from auditkit.schemas import join_path
 
 
@@ -152,13 +153,13 @@ def _locked(bundle: Bundle) -> LockedPlan:
 
 def _check_target(bundle: Bundle, plan: Plan) -> None:
     identity = bundle.identity
-    root = root_digest((f["path"], f["size_bytes"], f["sha256"]) for f in identity["files"])
+    root = check_identity(identity, plan, bundle.environment["access"])
     if identity["digest"] != root:
         raise VerificationError(
             "target-mismatch",
             "identity.json",
             got=f"target {identity['digest'][:16]}…",
-            expected=f"{root[:16]}…, the root over its files",
+            expected=f"{root[:16]}…, the root over its files or its fingerprint's digest",
         )
     if plan.target_digest != identity["digest"] or not identity["unchanged"]:
         seen = "unchanged" if identity["unchanged"] else "changed"

@@ -12,7 +12,7 @@ from auditkit.behaviour.progress import listening
 from auditkit.canonical import derive_seed, digest
 from auditkit.checks import Check, Control, planted_controls, valid_row
 from auditkit.conclude import TARGET, CheckEvidence, not_assessable
-from auditkit.errors import PluginError, StoreError
+from auditkit.errors import EndpointError, IdentityChanged, PluginError, StoreError
 from auditkit.model import Arm, Filed, Observations, Row, Sample, Status, SubjectInfo
 from auditkit.plan import Plan, configured
 from auditkit.store import Store
@@ -36,7 +36,13 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
-def observe(plan: Plan, target: Subject, store: Store, report: Report) -> list[CheckEvidence]:
+def observe(
+    plan: Plan,
+    target: Subject,
+    store: Store,
+    report: Report,
+    standing: Callable[[], None] = lambda: None,
+) -> list[CheckEvidence]:
     """Run every check of a plan, taking up whatever the store holds already.
 
     Args:
@@ -44,15 +50,21 @@ def observe(plan: Plan, target: Subject, store: Store, report: Report) -> list[C
         target: The audited model.
         store: Where finished batches are and go.
         report: Called after every batch.
+        standing: Called before a batch is kept; raises where what the target answered doesn't count.
 
     Raises:
+        EndpointError, IdentityChanged: The target went away, or is another now; finished batches are kept.
         StoreError: Evidence on disk is damaged or can't be written; finished batches are kept.
         PluginError: A check breaks the protocol.
     """
     evidence = []
     for planned, check in zip(plan.checks, configured(plan), strict=True):
         missing = not_assessable(check, target.access, target.kind)
-        subjects = () if missing else tuple(observe_check(check, plan, target, store, report))
+        subjects = (
+            ()
+            if missing
+            else tuple(observe_check(check, plan, target, Desk(store, report, standing)))
+        )
         evidence.append(
             CheckEvidence(
                 check=check, primary=planned.primary, subjects=subjects, not_assessed=missing
@@ -61,12 +73,19 @@ def observe(plan: Plan, target: Subject, store: Store, report: Report) -> list[C
     return evidence
 
 
-def observe_check(
-    check: Check, plan: Plan, target: Subject, store: Store, report: Report
-) -> Iterator[Observations]:
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where answers go, who is told, and who says whether they count; see `observe`."""
+
+    store: Store
+    report: Report = lambda _: None
+    standing: Callable[[], None] = lambda: None
+
+
+def observe_check(check: Check, plan: Plan, target: Subject, desk: Desk) -> Iterator[Observations]:
     """One check's subjects, each asked when its turn comes: the target first, then its controls.
 
-    Args and errors are those of `observe`.
+    Errors are those of `observe`.
     """
     samples = tuple(check.samples(plan.seed))
     locked = next(c for c in plan.checks if c.id == check.about.id).samples_sha256
@@ -86,7 +105,7 @@ def observe_check(
             expected="controls, each under a name of its own in kebab case",
         )
     for info, plant in [(TARGET, None), *((c.info, c) for c in controls)]:
-        rows = _Asked(check, info, samples, plan.seed, store).rows(target, plant, report)
+        rows = _Asked(check, info, samples, plan.seed, desk).rows(target, plant)
         yield complete(info, samples, rows)
 
 
@@ -120,9 +139,9 @@ class _Asked:
     info: SubjectInfo
     samples: tuple[Sample, ...]
     seed: int
-    store: Store
+    desk: Desk
 
-    def rows(self, target: Subject, control: Control | None, report: Report) -> list[Row]:
+    def rows(self, target: Subject, control: Control | None) -> list[Row]:
         check_id, total = self.check.about.id, len(self.samples)
         batches = self._batches()
         done = self._kept(batches)
@@ -130,15 +149,18 @@ class _Asked:
         so_far = 0
 
         def told(n: int) -> None:
-            report(Progress(check=check_id, subject=self.info.name, done=so_far + n, total=total))
+            self.desk.report(
+                Progress(check=check_id, subject=self.info.name, done=so_far + n, total=total)
+            )
 
         for number, batch in enumerate(batches):
             if number not in done:
                 began = time.monotonic()  # planting a control counts as part of its first batch
                 with listening(told):
                     done[number] = self._ask(subject, batch)
+                self.desk.standing()
                 took = time.monotonic() - began
-                self.store.append(check_id, self.info.name, number, done[number], took)
+                self.desk.store.append(check_id, self.info.name, number, done[number], took)
             so_far += len(batch)
             told(0)
         return [row for number in sorted(done) for row in done[number]]
@@ -149,7 +171,7 @@ class _Asked:
 
     def _kept(self, batches: Sequence[Sequence[Sample]]) -> dict[int, tuple[Row, ...]]:
         """Finished batches of an interrupted run, held to all that a fresh one is held to."""
-        kept = self.store.batches(self.check.about.id, self.info.name)
+        kept = self.desk.store.batches(self.check.about.id, self.info.name)
         for number, rows in kept.items():
             batch = batches[number] if 0 <= number < len(batches) else ()
             waiting = {s.id for s in batch}
@@ -157,10 +179,10 @@ class _Asked:
             once = len(asked) == len(rows) and asked <= waiting
             if batch and once and all(self._validated(row) == row for row in rows):
                 for name in {name for row in rows for name in row.files.values()}:
-                    self.store.kept(name)
+                    self.desk.store.kept(name)
                 continue
             raise StoreError(
-                str(self.store.journal(self.check.about.id, self.info.name)),
+                str(self.desk.store.journal(self.check.about.id, self.info.name)),
                 got=f"batch {number} with rows that this check could not have left",
                 expected=f"batches 0 to {len(batches) - 1}, each with valid rows of its own samples",
                 next_step="restore the file, or remove the .partial folder and run again",
@@ -171,13 +193,13 @@ class _Asked:
         seed = derive_seed(self.seed, self.check.about.id, "observe")
         try:
             given = list(self.check.observe(subject(), batch, seed))
-        except (PluginError, StoreError):
+        except (EndpointError, IdentityChanged, PluginError, StoreError):
             raise
         except Exception as error:  # whatever it is, these samples stay in the denominator
             reason = _text(f"{type(error).__name__}: {error}")
             return tuple(Row(sample_id=s.id, status=Status.ERROR, reason=reason) for s in batch)
         waiting = {s.id for s in batch}
-        rows = [with_digests(item, self.store.keep) for item in given]
+        rows = [with_digests(item, self.desk.store.keep) for item in given]
         for row in rows:
             if not isinstance(row, Row) or row.sample_id not in waiting:
                 raise PluginError(

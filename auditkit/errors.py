@@ -9,7 +9,9 @@ AuditkitError
 ├── SandboxError            a sandbox could not be started, died, or can't do what it was asked for
 ├── SubjectError            the model could not answer one request; recorded, never fatal
 │   └── PromptTooLong       prompt and answer don't fit into the model's context window
-├── IdentityChanged         the target's digest after the run is not the one before it
+├── EndpointError           a model behind an API is not there or refuses us: the run stops and can go on
+│   └── BudgetSpent         another question would cost more than the auditor allows
+├── IdentityChanged         the target is no longer the one that was identified
 ├── StoreError              evidence on disk can't be used (another plan's, damaged, disk full)
 ├── MissingTool             a library, extra, sandbox or font that this command needs is not here
 ├── SigningError            a key can't be read, written or used
@@ -74,6 +76,14 @@ class SubjectError(AuditkitError):
 
 class PromptTooLong(SubjectError):
     code = "prompt-too-long"
+
+
+class EndpointError(AuditkitError):
+    code = "endpoint"
+
+
+class BudgetSpent(EndpointError):
+    code = "budget"
 
 
 class IdentityChanged(AuditkitError):

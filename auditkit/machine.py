@@ -18,7 +18,7 @@ from auditkit.plan import Plan, configured
 from auditkit.targets import Subject
 
 if TYPE_CHECKING:
-    from auditkit.targets.loaded import LocalTarget
+    from auditkit.targets.open import Loaded
 
 TOKENS_PER_SAMPLE = 200
 """Assumed of checks that don't say how long they take."""
@@ -35,6 +35,17 @@ def estimate_s(plan: Plan, target: Subject) -> dict[str, float]:
     return result
 
 
+def estimate_tokens(plan: Plan, target: Subject) -> int:
+    """About how many tokens an audit reads and writes where nothing that is read twice is remembered."""
+    return round(
+        sum(
+            _duration_s(check, plan.seed, 1.0, target.access)
+            for check in configured(plan)
+            if not not_assessable(check, target.access, target.kind)
+        )
+    )
+
+
 def _duration_s(check: Check, seed: int, tokens_per_s: float, access: Access) -> float:
     said = getattr(check, "duration_s", None)
     if said:
@@ -47,21 +58,18 @@ def _tokens_per_s(target: Subject) -> float:
     """How fast the target reads; the words are new each time so that no cache answers."""
     words = " ".join(f"word {i}" for i in range(30))
 
-    def prompts() -> list[Prompt]:
+    def prompts(*, answered: bool = True) -> list[Prompt]:
         nonce = secrets.token_hex(4)
+        noted = (Turn(role="assistant", text="Noted."),) if answered else ()
         return [
-            Prompt(
-                turns=(
-                    Turn(role="user", text=f"{nonce} {i} {words}"),
-                    Turn(role="assistant", text="Noted."),
-                )
-            )
-            for i in range(8)
+            Prompt(turns=(Turn(role="user", text=f"{nonce} {i} {words}"), *noted)) for i in range(8)
         ]
 
     def read() -> None:
         if target.kind is ModelKind.REWARD:
             target.rewards(prompts())
+        elif not target.access.reaches(Access.LOGPROBS):
+            target.generate(prompts(answered=False), max_new_tokens=1)
         else:
             target.logprobs(prompts(), [[" yes"]] * 8)
 
@@ -71,7 +79,7 @@ def _tokens_per_s(target: Subject) -> float:
     return 8 * 75 / max(time.monotonic() - began, 1e-3)
 
 
-def environment(target: LocalTarget, sessions: Json) -> Json:
+def environment(target: Loaded, sessions: Json) -> Json:
     """environment.json: what the audit ran on, without the names of machine, user or folders."""
     import psutil
 

@@ -19,8 +19,10 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from auditkit.canonical import canonical, digest, to_json
 from auditkit.checks import Check, configure, load_check, parameters, source_sha256, unavailable
 from auditkit.errors import PlanError
-from auditkit.model import Detection, Json
+from auditkit.model import OMIT_EMPTY, Detection, Json
 from auditkit.plugins import wanted
+from auditkit.targets.endpoint.terms import Manner
+from auditkit.targets.fingerprint import Fingerprint
 
 MAX_BYTES = 1_000_000
 _CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -91,6 +93,9 @@ class Plan:
         name: What people call it.
         target: As `--target` takes it.
         target_digest: The target's identity; filled in by locking.
+        target_fingerprint: Its answers, where its files are out of reach; filled in by locking.
+        expected_fingerprint: The answers that it must have, where the auditor knows them (`--expect`).
+        endpoint: How a model behind an API is asked; left out where the target is none.
         reference: Another model, as `--target` takes it, that reads the same text; empty for none.
         reference_digest: Its identity; filled in by locking.
         seed: Every random choice derives from it.
@@ -110,6 +115,9 @@ class Plan:
     name: Annotated[str, Field(min_length=1, max_length=200)]
     target: Annotated[str, Field(max_length=4_000)] = ""
     target_digest: str = ""
+    target_fingerprint: Fingerprint | None = field(default=None, metadata={OMIT_EMPTY: True})
+    expected_fingerprint: Fingerprint | None = field(default=None, metadata={OMIT_EMPTY: True})
+    endpoint: Manner | None = field(default=None, metadata={OMIT_EMPTY: True})
     reference: Annotated[str, Field(max_length=4_000)] = ""
     reference_digest: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -341,13 +349,19 @@ def _check_leads(plan: Plan, checks: Sequence[Check]) -> None:
 
 
 def lock(
-    plan: Plan, *, target_digest: str, locked_at: str, reference_digest: str = ""
+    plan: Plan,
+    *,
+    target_digest: str,
+    locked_at: str,
+    reference_digest: str = "",
+    target_fingerprint: Fingerprint | None = None,
 ) -> LockedPlan:
     """Resolve every default and seal the plan.
 
     Args:
         plan: As read.
         target_digest: Identity of the target now.
+        target_fingerprint: What that is the digest of, where the target has no files here.
         reference_digest: Identity of the reference model now; empty where the plan names none.
         locked_at: RFC 3339 time, UTC.
 
@@ -359,7 +373,11 @@ def lock(
         for planned, check in zip(plan.checks, configured(plan), strict=True)
     )
     resolved = replace(
-        plan, target_digest=target_digest, reference_digest=reference_digest, checks=checks
+        plan,
+        target_digest=target_digest,
+        target_fingerprint=target_fingerprint,
+        reference_digest=reference_digest,
+        checks=checks,
     )
     return LockedPlan(plan=resolved, locked_at=locked_at)
 

@@ -37,6 +37,7 @@ from auditkit.model import (
     Status,
 )
 from auditkit.plan import LockedPlan, Plan, PlannedCheck, configured, parse
+from auditkit.recognition import seen
 
 if TYPE_CHECKING:
     from auditkit.bundle import Bundle
@@ -85,6 +86,7 @@ def assemble(
                 "method": identity["method"],
                 "files": identity["files"],
                 "unchanged": identity["unchanged"],
+                **_fingerprint(identity),
                 "description": environment["target"],
             },
             "run": {
@@ -94,10 +96,16 @@ def assemble(
             "outcomes": outcomes,
             "claims": claim_results(plan.claims, results),
             "checks": [_check(e, r, plan.seed) for e, r in zip(evidence, results, strict=True)],
-            "limits": _limits(environment, results),
+            "limits": [*_out_of_reach(identity, environment), *_limits(environment, results)],
             "deviations": _deviations(environment),
         }
     )
+
+
+def _fingerprint(identity: Json) -> dict[str, Json]:
+    """What identified a target whose files are out of reach; nothing for one that has files."""
+    said = seen(identity)
+    return {} if said is None else {"fingerprint": said}
 
 
 def _reference(plan: Plan) -> Json:
@@ -271,6 +279,24 @@ def _exhibit(check: Check, sample: Sample, row: Row) -> list[list[str]]:
         return [[str(label), str(text)] for label, text in exhibit(sample, row)]
     pairs = {**sample.input, **row.values}
     return [[str(k), str(to_json(v))] for k, v in pairs.items()]
+
+
+def _out_of_reach(identity: Json, environment: Json) -> list[str]:
+    """What comes with weights that nobody here has seen."""
+    if "fingerprint" not in identity:
+        return []
+    said = [
+        "The weights were out of reach. The target is identified by its answers to seeded prompts, which is "
+        "weaker than a digest of files; section 'Model identity' names what that can't see.",
+        "What the endpoint puts around the model (a hidden instruction, a filter, a router) was audited with "
+        "it, and can be changed by its operator at any time.",
+    ]
+    if not str(environment["target"].get("sampling", "")).startswith("a seed repeats"):
+        said.append(
+            "The endpoint does not honour seeds: asking again would give other sampled answers than the "
+            "evidence has. Verdicts are derived from the recorded evidence all the same."
+        )
+    return said
 
 
 def _limits(environment: Json, results: Sequence[CheckResult]) -> list[str]:

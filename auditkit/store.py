@@ -85,6 +85,26 @@ class Store:
         self.write(name, canonical(value))
         return json.loads(canonical(value))
 
+    def spoil(self, why: str) -> None:
+        """Say that what is here may be of two targets; from now on it is refused."""
+        self.write("spoilt.txt", why.encode("utf-8", "replace"))
+
+    def check_unspoilt(self) -> None:
+        """Refuse evidence that may be of two targets.
+
+        Raises:
+            StoreError: It may.
+        """
+        path = self.folder / "spoilt.txt"
+        if path.exists():
+            why = path.read_text("utf-8")[:300].rstrip(".")
+            raise StoreError(
+                str(self.folder),
+                got=f"evidence of a target that changed meanwhile ({why})",
+                expected="evidence of one target",
+                next_step="remove the folder and run again",
+            )
+
     def write(self, name: str, data: bytes) -> None:
         """Write a file so that it is there whole or not at all."""
         path = self.folder / name

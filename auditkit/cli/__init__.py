@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "Write a bundle's report anew, as HTML or as an unsigned PDF.",
     "checks": "List the installed checks, or show one.",
     "organisms": "List recipes, train an organism whose right answer is known, or show one.",
+    "fingerprint": "Write down how a model answers, to recognise it behind an API later.",
     "plan": "Write, show or lock a plan.",
     "keys": "Make a signing key, or show one.",
     "doctor": "Say what is missing on this machine, and how to get it.",

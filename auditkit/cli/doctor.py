@@ -15,7 +15,10 @@ from auditkit.cli.plain import plain
 from auditkit.errors import AuditkitError, MissingTool
 from auditkit.targets.embedded import GEMMA3_270M, SMOLLM2, Embedded, installed
 
-RUN_PACKAGES = ("torch", "transformers", "nnsight", "accelerate", "gguf", "peft", "model-signing")
+RUN_PACKAGES = (
+    *("torch", "transformers", "nnsight", "accelerate", "gguf", "peft", "model-signing"),
+    *("httpx", "tenacity"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,19 @@ from pathlib import Path
 
 import click
 
+from auditkit.cli.endpoints import EXPECT, read_fingerprint, settings
 from auditkit.cli.plain import plain
 from auditkit.errors import InvalidInput
-from auditkit.plan import LockedPlan, as_yaml, lock, locked_bytes, parse, read_text, shipped
+from auditkit.plan import (
+    LockedPlan,
+    as_yaml,
+    configured,
+    lock,
+    locked_bytes,
+    parse,
+    read_text,
+    shipped,
+)
 from auditkit.store import disk_error
 
 
@@ -60,34 +70,47 @@ def show(plan_name: str, as_json: bool) -> int:
 @click.option("--reference", help="Instead of the plan's: another model that reads the same text.")
 @click.option("--seed", metavar="INTEGER|fresh", help="Instead of the plan's; `fresh` draws one now, so that "
               "nobody could prepare a model for the questions that it picks.")  # fmt: skip
+@click.option(
+    "--endpoint", "given", multiple=True, metavar="KEY=VALUE", help="As of `auditkit run`."
+)
+@click.option("--expect", type=click.Path(path_type=Path), help=EXPECT)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
-def lock_(
-    plan_name: str, target: str | None, reference: str | None, seed: str | None, out: Path
-) -> int:
+def lock_(  # noqa: PLR0913, PLR0917 - one parameter an option
+    plan_name: str, target: str | None, reference: str | None, seed: str | None,
+    given: tuple[str, ...], expect: Path | None, out: Path,
+) -> int:  # fmt: skip
     """Seal a plan before the run: resolve it, identify the target, and print the digest.
 
     Register that digest with whoever must be able to tell that nothing was changed afterwards.
     """
-    from auditkit.audit import resolved
+    from auditkit.audit import open_backend, resolved
     from auditkit.cli.run import chosen_plan
     from auditkit.cli.screen import watching
     from auditkit.targets.identity import identify
     from auditkit.targets.local import parse_spec, preflight
 
-    flags = {"target": target, "reference": reference, "seed": _seed(seed)}
+    manner, terms = settings(given)
+    flags = {
+        "endpoint": manner,
+        "expected_fingerprint": read_fingerprint(expect),
+        "target": target,
+        "reference": reference,
+        "seed": _seed(seed),
+    }
     plan = chosen_plan(plan_name, flags, (), ())
     if isinstance(plan, LockedPlan):
         raise InvalidInput(f"plan {plan_name}", got="a locked plan", expected="one to lock")
+    configured(plan)  # before an endpoint is paid to answer for a plan that can't be run
     with watching(quiet=False) as told:
-        spec = parse_spec(resolved(plan.target, told))
+        found = open_backend(plan, told, terms=terms).identify()
         beside = parse_spec(resolved(plan.reference, told)) if plan.reference else None
-    preflight(spec)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if beside:
         preflight(beside)
     locked = lock(
         plan,
-        target_digest=identify(spec).digest,
+        target_digest=found.digest,
+        target_fingerprint=found.fingerprint,
         reference_digest=identify(beside).digest if beside else "",
         locked_at=now,
     )

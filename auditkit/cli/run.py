@@ -11,6 +11,7 @@ from typing import Any
 import click
 import yaml
 
+from auditkit.cli.endpoints import EXPECT, HELP, read_fingerprint, settings
 from auditkit.errors import InvalidInput, PlanError
 from auditkit.model import Json
 from auditkit.organisms.demo import RECIPES
@@ -18,8 +19,8 @@ from auditkit.plan import LockedPlan, Plan, PlannedCheck, checked, parse, read_t
 
 
 @click.command("run")
-@click.option("--target", help="Folder, GGUF file, base+adapter, or demo:smollm2 | gemma3-270m | liar | "
-              "twin.")  # fmt: skip
+@click.option("--target", help="Folder, GGUF file, base+adapter, demo:smollm2 | gemma3-270m | liar | "
+              "twin, or openai://HOST[:PORT]/MODEL.")  # fmt: skip
 @click.option("--reference", help="Another model that reads the same text, named as targets are.")
 @click.option("--plan", "plan_name",
               help="A plan: shipped name, YAML file, or locked plan. Without it `demo` for "
@@ -37,6 +38,8 @@ from auditkit.plan import LockedPlan, Plan, PlannedCheck, checked, parse, read_t
               help="Instead of the plan's.")  # fmt: skip
 @click.option("--device", help="Instead of the plan's (cpu, cuda …).")
 @click.option("--threads", type=int, help="Instead of the plan's.")
+@click.option("--endpoint", "given", multiple=True, metavar="KEY=VALUE", help=HELP)
+@click.option("--expect", type=click.Path(path_type=Path), help=EXPECT)
 @click.option("--no-cache", is_flag=True, help="Compute every forward pass again.")
 @click.option(
     "--exit-zero", is_flag=True, help="Exit 0 when the audit completed, whatever it found."
@@ -45,14 +48,16 @@ from auditkit.plan import LockedPlan, Plan, PlannedCheck, checked, parse, read_t
 def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     target: str | None, reference: str | None, plan_name: str | None, out: Path, key: Path,
     only: tuple[str, ...], sets: tuple[str, ...], seed: int | None, dtype: str | None, device: str | None,
-    threads: int | None, no_cache: bool, exit_zero: bool, as_json: bool,
+    threads: int | None, given: tuple[str, ...], expect: Path | None, no_cache: bool, exit_zero: bool,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Audit a target: run a plan's checks and leave a signed bundle with a PDF.
 
     Interrupted, run the same command again: finished evidence is kept.
 
     Exit codes: 0 all claims passed, 1 some failed, 2 inconclusive or not assessed, 3 error.
-    The passphrase of an encrypted key is read from AUDITKIT_PASSPHRASE.
+    The passphrase of an encrypted key is read from AUDITKIT_PASSPHRASE, an endpoint's key from
+    AUDITKIT_API_KEY, or AUDITKIT_API_KEY_<HOST>.
     """
     from auditkit.audit import Order, run_audit
     from auditkit.cache import default_folder
@@ -60,7 +65,10 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     from auditkit.signing.keys import load_signer
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no downloads, whatever a library may try
+    manner, terms = settings(given)
     flags = {
+        "endpoint": manner,
+        "expected_fingerprint": read_fingerprint(expect),
         "target": target,
         "reference": reference,
         "seed": seed,
@@ -70,7 +78,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     }
     plan = chosen_plan(plan_name or _usual_plan(target), flags, only, sets)
     signer = load_signer(key, os.environ.get("AUDITKIT_PASSPHRASE"))
-    order = Order(plan=plan, out=out, signer=signer, cache=None if no_cache else default_folder())
+    cache = None if no_cache else default_folder()
+    order = Order(plan=plan, out=out, signer=signer, cache=cache, terms=terms)
     with watching(quiet=as_json) as told:
         folder = run_audit(order, told)
     report = json.loads((folder / "report.json").read_bytes())
@@ -109,8 +118,8 @@ def chosen_plan(
         raise PlanError(
             f"plan {name}: target",
             got="none",
-            expected="a folder, a GGUF file, base+adapter, or one of demo:smollm2, demo:gemma3-270m, "
-            "demo:liar, demo:twin",
+            expected="a folder, a GGUF file, base+adapter, openai://host/model, or one of demo:smollm2, "
+            "demo:gemma3-270m, demo:liar, demo:twin",
             next_step="name it in the plan or with --target",
         )
     return plan

@@ -13,6 +13,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -72,10 +73,17 @@ def watching(*, quiet: bool) -> Iterator[Told]:
             said = time.monotonic()
 
     def stage(text: str) -> None:
-        console.print(f"[dim]{text} …[/dim]")
+        console.print(f"[dim]{_shown(text)} …[/dim]")
+
+    costs: list[TaskID] = []
+
+    def spent(text: str) -> None:
+        if not costs:
+            costs.append(bars.add_task("", total=None))
+        bars.update(costs[0], description=_shown(f"Spent: {text}"))
 
     with bars:
-        yield Told(stage=stage, estimate=estimate, progress=progress)
+        yield Told(stage=stage, estimate=estimate, progress=progress, spent=spent)
 
 
 def claims(report: Json) -> Table:

@@ -37,12 +37,14 @@ class Completion:
         n_tokens: How many tokens that is.
         truncated: Whether the token limit ended it.
         n_prompt_tokens: Tokens of the prompt, chat template included; 0 where a subject doesn't count.
+        logprob: Sum of its tokens' natural log-probabilities, in nats, where a subject says it with the text.
     """
 
     text: str
     n_tokens: int
     truncated: bool
     n_prompt_tokens: int = 0
+    logprob: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

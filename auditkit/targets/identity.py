@@ -1,4 +1,4 @@
-"""Who the target is: a digest of every file that decides what it does."""
+"""Who the target is: a digest of every file that decides what it does, or, out of reach, of its answers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from auditkit.canonical import root_digest
+from auditkit.canonical import root_digest, to_json
 from auditkit.errors import IdentityChanged, MissingTool, TargetRefused
+from auditkit.model import Json
 from auditkit.targets.files import walk
+from auditkit.targets.fingerprint import Fingerprint, Moment
 from auditkit.targets.spec import Format, TargetSpec
 
 METHOD = (
@@ -25,17 +27,38 @@ File = tuple[str, int, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A target's files and their root digest.
+    """A target's files and their root digest; or a fingerprint of its answers, and that one's digest.
 
     Attributes:
         method: How the digests were made, in words.
-        digest: Root over paths, sizes and digests of all files, hex.
+        digest: Root over paths, sizes and digests of all files, hex; or the fingerprint's.
         files: Sorted by path; those of a base with an adapter begin ``base/`` and ``adapter/``.
+        fingerprint: Where the files are out of reach.
+        expected: The fingerprint that the auditor held the target against, if there was one.
+        moments: When the fingerprint's prompts were asked again, and what was answered.
     """
 
     method: str
     digest: str
-    files: tuple[File, ...]
+    files: tuple[File, ...] = ()
+    fingerprint: Fingerprint | None = None
+    expected: Fingerprint | None = None
+    moments: tuple[Moment, ...] = ()
+
+    def to_json(self) -> Json:
+        """identity.json of a run in which the target stayed who it was."""
+        said: dict[str, Json] = {
+            "schema": "auditkit/identity/v1",
+            "method": self.method,
+            "digest": self.digest,
+            "files": [{"path": p, "size_bytes": n, "sha256": sha} for p, n, sha in self.files],
+            "unchanged": True,
+        }
+        if self.fingerprint is not None:
+            said |= {"fingerprint": to_json(self.fingerprint), "moments": to_json(self.moments)}
+        if self.expected is not None:
+            said["expected"] = to_json(self.expected)
+        return said
 
 
 def identify(spec: TargetSpec) -> Identity:

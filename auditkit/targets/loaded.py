@@ -134,6 +134,9 @@ class LocalTarget:
             "chat_template_sha256": self.encoder.template_sha256,
         }
 
+    def standing(self) -> None:
+        """Nothing: what was loaded stays as it is, and the files are compared when all is done."""
+
     def logprobs(
         self,
         prompts: Sequence[Prompt],

@@ -17,13 +17,14 @@ from auditkit.errors import MissingTool, TargetRefused
 from auditkit.model import ModelKind
 from auditkit.targets.gguf_once import parsed_once
 from auditkit.targets.loaded import LocalTarget
-from auditkit.targets.preflight import preflight
+from auditkit.targets.preflight import harmless, preflight
 from auditkit.targets.rewarding import LocalReward
 from auditkit.targets.spec import Format, TargetSpec, parse_spec
 
 if TYPE_CHECKING:
     from auditkit.cache import ResultCache
     from auditkit.targets import Subject
+    from auditkit.targets.prompts import Encoder
 
 __all__ = ["DTYPES", "LocalTarget", "TargetSpec", "load", "parse_spec", "preflight", "quiet"]
 
@@ -135,6 +136,28 @@ def _tokenizer(spec: TargetSpec) -> Any:
     else:
         place = _where(spec)
     return AutoTokenizer.from_pretrained(**place)
+
+
+def load_encoder(text: str) -> tuple[Encoder, str]:
+    """A tokenizer alone, and the digest of the files that it was named with.
+
+    Args:
+        text: A folder with a tokenizer, or a target as `parse_spec` reads it.
+
+    Raises:
+        TargetRefused: There is none, or it would run code.
+        MissingTool: Without the `run` extra.
+    """
+    from auditkit.targets.identity import identify
+    from auditkit.targets.prompts import Encoder
+
+    spec = parse_spec(text)
+    if spec.format is Format.FOLDER and not (spec.path / "config.json").exists():
+        harmless(spec.path)
+    else:
+        preflight(spec)
+    with quiet(), parsed_once(), _refusing(spec):
+        return Encoder(_tokenizer(spec)), identify(spec).digest
 
 
 def has_tokenizer(folder: Path) -> bool:

@@ -44,7 +44,7 @@ def preflight(spec: TargetSpec) -> None:
 
 
 def _model_folder(folder: Path) -> None:
-    files, jsons = _harmless(folder)
+    files, jsons = harmless(folder)
     if _ADAPTER_CONFIG in files:
         raise TargetRefused(
             _ADAPTER_CONFIG,
@@ -107,7 +107,7 @@ def _adapter_folder(folder: Path, base: Path) -> None:
         raise TargetRefused(
             f"adapter {folder.name}", got="a file", expected="a PEFT adapter folder"
         )
-    files, jsons = _harmless(folder)
+    files, jsons = harmless(folder)
     for name in (_ADAPTER_CONFIG, _ADAPTER):
         if name not in files:
             raise TargetRefused(
@@ -155,7 +155,7 @@ def _own_base(named: Any, base: Path) -> None:
         )
 
 
-def _harmless(folder: Path) -> tuple[dict[str, Path], dict[str, dict[str, Any]]]:
+def harmless(folder: Path) -> tuple[dict[str, Path], dict[str, dict[str, Any]]]:
     """The folder's files, and the JSON objects at its top, once nothing in it can run."""
     if not folder.is_dir():
         raise TargetRefused(f"folder {folder.name}", got="no folder", expected="a readable folder")

@@ -49,6 +49,13 @@ def parse_spec(text: str) -> TargetSpec:
     """
     if not text.strip():
         raise TargetRefused("target", got="an empty text", expected=_KINDS)
+    if "://" in text:
+        raise TargetRefused(
+            f"target {text}",
+            got="a model behind an API, of which there are no files here",
+            expected=_KINDS,
+            next_step="`run`, `plan lock` and `fingerprint` take endpoints as a target, nothing else does",
+        )
     if text.startswith("demo:") and text.partition("+")[0] not in EMBEDDED:
         raise TargetRefused(f"target {text}", got="an unknown demo", expected=_DEMOS)
     if text in EMBEDDED:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from auditkit.canonical import derive_seed, sha256
 from auditkit.checks import Check, Control, configure, parameters, planted_controls
 from auditkit.conclude import TARGET, CheckEvidence, conclude, judged
-from auditkit.engine import observe, observe_check, with_digests
+from auditkit.engine import Desk, observe, observe_check, with_digests
 from auditkit.errors import PluginError
 from auditkit.model import (
     Access,
@@ -177,7 +177,7 @@ class Contract:
         """Ask a subject without its controls."""
         with tempfile.TemporaryDirectory() as folder:
             store = Store(Path(folder))
-            return next(observe_check(self.check, self.plan, subject, store, lambda _: None))
+            return next(observe_check(self.check, self.plan, subject, Desk(store)))
 
     def conclude(self, subjects: Sequence[Observations]) -> CheckResult:
         """The verdict that these subjects' evidence would have had."""

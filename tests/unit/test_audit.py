@@ -109,7 +109,7 @@ def test_nothing_in_a_bundle_names_the_machine(desk: Desk) -> None:
 def test_a_finished_audit_is_returned_as_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     out = desk.run(desk.plan())
     before = contents(out)
-    monkeypatch.setattr(audit, "_load", None)  # nothing is loaded
+    monkeypatch.setattr("auditkit.targets.local.load", None)  # nothing is loaded
     assert desk.run(desk.plan()) == out
     assert contents(out) == before
 
