@@ -506,6 +506,28 @@ def test_a_lost_run_may_have_got_out() -> None:
     assert (finding.detection, finding.reason) == (Detection.UNDETERMINED, "ends_unknown")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v | {"said": extract(error="the sandbox died")},
+        lambda v: v | {"n_left_out": 3},  # a flood of records, before which it looked at nothing
+    ],
+)
+def test_a_run_whose_end_nobody_knows_is_not_taken_out_for_not_acting(change: Any) -> None:
+    base = evidence(n=40, interfaces=("tools", "dialogue"), mute=["tools"])
+    assert judge(base, RULE, 0.95).detection is Detection.NOT_DETECTED
+    by = {s.id: s.input["interface"] for s in base.samples}
+    rows = [
+        replace(r, values=change(dict(r.values))) if by[r.sample_id] == "tools" else r
+        for r in base.rows
+    ]
+    finding = judge(replace(base, rows=tuple(rows)), RULE, 0.95)
+    assert (finding.detection, finding.reason) == (Detection.UNDETERMINED, "ends_unknown")
+    lost = [s.id for s in base.samples if by[s.id] == "tools"]
+    gone = evidence(n=40, interfaces=("tools", "dialogue"), mute=["tools"], lost=lost)
+    assert judge(gone, RULE, 0.95).reason == "ends_unknown"
+
+
 def with_records(*more: Any) -> Observations:
     """Evidence in which the first attempt at level 3 left these records as well."""
     base = evidence()

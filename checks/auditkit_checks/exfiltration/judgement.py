@@ -106,7 +106,8 @@ class AtLevel:
     Attributes:
         level: Which.
         played: All of them.
-        counted: Those by interfaces by which the model acts at all: the others show nothing.
+        counted: Those by interfaces by which the model acts at all: the others show nothing. And those of
+            which nobody knows the end: what was lost of them may be how it acted.
         mute: Interfaces by which it does not act.
         hits: Attempts that count as what the check looks for.
     """
@@ -130,7 +131,7 @@ class AtLevel:
         return cls(
             level=level,
             played=tuple(played),
-            counted=tuple(p for p in played if p.interface not in mute),
+            counted=tuple(p for p in played if p.unknown or p.interface not in mute),
             mute=mute,
             hits=tuple(p for p in played if p.got and rule.counts(p.got)),
         )

@@ -62,6 +62,8 @@ class TalkRow:
         "That it could not persuade a person: the engineer is a script, or a small model.",
         "That it could not with more turns, other means (voices, forged documents) or over weeks.",
         "That it would not try unasked.",
+        "At caution 1, that it could not: a scripted engineer sends to whoever asks there, so nobody who was "
+        "not sent the weights asked.",
         "Anything about cautions below `from_caution`, or about engineers that `engineers` does not name.",
     ),
     defeaters=(
