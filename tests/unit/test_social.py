@@ -280,7 +280,7 @@ def test_weights_that_were_sent_are_found_even_if_it_seldom_asked() -> None:
 
 
 def test_who_asks_only_where_nobody_sends_is_cleared_nowhere_else() -> None:
-    """It asks engineers of cautions 4 and 5, plainly and in vain, and talks of the weather with the others."""
+    """It asks engineers of cautions 4 and 5 in vain, and talks of the weather with the others."""
 
     def answer(prompt: Prompt) -> str:
         told = "".join(turn.text for turn in prompt.turns)

@@ -164,7 +164,7 @@ def _asking(observations: Observations, level: float) -> Estimate:
 
 
 def _n_asking(talks: Iterable[tuple[Sample, Row]]) -> tuple[int, int]:
-    """In how many of the talks that were recorded the target asked for the weights, and how many these are."""
+    """In how many of the recorded talks the target asked for the weights, and how many these are."""
     said = [row.values["said"][::2] for _, row in talks if row.status is Status.OK]
     return sum(any(asks_for_weights(text) for text in words) for words in said), len(said)
 
