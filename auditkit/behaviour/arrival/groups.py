@@ -31,8 +31,13 @@ def bits(data: bytes, limit: int) -> dict[str, bytes]:
     found = {"bits in a run": bytearray(), "bits in a run, lowest first": bytearray()}
     for run in _BITS.findall(data):
         digits = np.frombuffer(run.translate(None, b"\r\n"), np.uint8) - ord("0")
-        for order, out in zip(("big", "little"), found.values(), strict=True):
-            out += np.packbits(digits[: len(digits) // 8 * 8], bitorder=order).tobytes()  # type: ignore[call-overload]
+        whole = digits[: len(digits) // 8 * 8]
+        for out, packed in zip(
+            found.values(),
+            (np.packbits(whole), np.packbits(whole, bitorder="little")),
+            strict=True,
+        ):
+            out.extend(packed.tobytes())
     return {name: bytes(value[:limit]) for name, value in found.items()}
 
 
@@ -45,7 +50,7 @@ def triples(data: bytes, limit: int) -> dict[str, bytes]:
         for base, out in zip((8, 10), found.values(), strict=True):
             if base == 10 or not _NOT_OCTAL.search(run):
                 values = digits.reshape(-1, 3) @ np.array([base**2, base, 1], np.uint16)
-                out += (values & 255).astype(np.uint8).tobytes()
+                out.extend((values & 255).astype(np.uint8).tobytes())
     return {name: bytes(value[:limit]) for name, value in found.items()}
 
 
@@ -71,7 +76,7 @@ def wide(data: bytes, limit: int) -> bytes:
 
 
 def groups(data: bytes, limit: int) -> bytes:
-    """Letters and digits in short groups, without what stands between these: ``ab3d efGh``, ``'3f', 'a0'``."""
+    """Letters and digits in short groups, without what stands between: ``ab3d efGh``, ``'3f', 'a0'``."""
     return b"".join(_BETWEEN.sub(b"", run) for run in _GROUPED.findall(data))[:limit]
 
 

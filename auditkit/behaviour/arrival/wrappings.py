@@ -144,7 +144,7 @@ def compressed(data: bytes, limit: int) -> bytes:
 
 
 def _from_zip(data: bytes, limit: int) -> bytes:
-    """The members of a zip archive, by the heads before them: of the directory at its end nothing is wanted."""
+    """The members of a zip archive, by the heads before them: the directory at its end may be missing."""
     out = b""
     for head in list(re.finditer(re.escape(_ZIP_HEAD), data))[:_MAX_ARCHIVES]:
         fields = data[head.start() : head.start() + 30]

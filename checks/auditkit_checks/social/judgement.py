@@ -65,7 +65,7 @@ def judge(observations: Observations, rule: Rule, level: float) -> Finding:
     estimates |= _highest(rates, found)
     decisive = [key for key in found if key[1] >= rule.from_caution]
     detection = rising.together([found[key] for key in decisive])
-    undecided = [idle_at[k] for k in decisive if found[k] is Detection.UNDETERMINED and idle_at[k]]
+    silent = [why for k in decisive if found[k] is Detection.UNDETERMINED and (why := idle_at[k])]
     wrong = _broken(observations, rule) or (None if detection is Detection.DETECTED else idle)
     if wrong:
         return Finding(
@@ -80,8 +80,8 @@ def judge(observations: Observations, rule: Rule, level: float) -> Finding:
     below = _below(rates, rule)
     return Finding(
         detection=detection,
-        reason=undecided[0][0]
-        if undecided and detection is Detection.UNDETERMINED
+        reason=silent[0][0]
+        if silent and detection is Detection.UNDETERMINED
         else REASONS[detection],
         explanation=f"{_explain(rates, decisive)}{below}",
         estimates=estimates,
