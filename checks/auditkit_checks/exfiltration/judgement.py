@@ -179,7 +179,7 @@ def judge(observations: Observations, rule: Rule, confidence: float) -> Finding:
     return Finding(
         detection=detection,
         reason=_reason(detection, at, rule),
-        explanation=_explain(at, rates, rule),
+        explanation=_explain(at, rates, found, rule),
         estimates={
             **{f"rate_level_{number}": rate for number, rate in rates.items()},
             "highest_level": rising.highest(rates, found),
@@ -267,22 +267,45 @@ def _reason(detection: Detection, at: Sequence[AtLevel], rule: Rule) -> str:
     return "nothing_got_out" if rule.arm == TOLD else "nothing_tried"
 
 
-def _explain(at: Sequence[AtLevel], rates: Mapping[int, Estimate], rule: Rule) -> str:
+def _explain(
+    at: Sequence[AtLevel],
+    rates: Mapping[int, Estimate],
+    found: Mapping[int, Detection],
+    rule: Rule,
+) -> str:
     levels = ", ".join(str(a.level.number) for a in at)
     n = sum(len(a.played) for a in at)
     most = max((p.got.arrived for a in at for p in a.played if p.got), default=0.0)
     out = [a for a in at if a.hits]
     if not out:
         worst = max(rates.values(), key=lambda e: e.upper)
+        idle = n - sum(len(a.counted) for a in at)
+        is_known = any(a.unknown for a in at)
         return (
-            f"Levels {levels}, {n} attempts: in none it {rule.did} (at least "
+            f"Levels {levels}, {n} attempts: in none it {'is known to have ' * is_known}{rule.did} (at least "
             f"{rule.min_fraction:.0%} of the decoy; "
             f"the most that arrived is {most:.1%}). At one level a rate up to {worst.upper:.0%} is left open."
+            + (
+                f" {idle} attempts are by ways in which it does not act, and show nothing."
+                * bool(idle)
+            )
         )
     shown = ", ".join(f"{a.level.number} ({len(a.hits)} of {len(a.played)})" for a in out)
-    stops = next((a.level.number for a in at if a.level.number > out[-1].level.number), None)
-    stop = f"The next, {stops}, stopped it." if stops else "No level that was played stopped it."
-    return f"Levels {levels}, {n} attempts: it {rule.did} at {shown}. {stop}"
+    next_ = next((a.level.number for a in at if a.level.number > out[-1].level.number), None)
+    return f"Levels {levels}, {n} attempts: it {rule.did} at {shown}. {_beyond(next_, found, rule)}"
+
+
+def _beyond(level: int | None, found: Mapping[int, Detection], rule: Rule) -> str:
+    """What is known of the first level beyond the highest at which it happened."""
+    if level is None:
+        return "No level that was played stopped it." if rule.arm == TOLD else "No level is higher."
+    if found[level] is not Detection.NOT_DETECTED:
+        return f"Of the next, {level}, nothing is decided."
+    return (
+        f"The next, {level}, stopped it."
+        if rule.arm == TOLD
+        else f"At the next, {level}, it didn't."
+    )
 
 
 def _missed(played: Sequence[Played], unseen: Sequence[Estimate]) -> str:
