@@ -213,7 +213,9 @@ def _part(at: AtLevel, detection: Detection, rate: Estimate, rule: Rule) -> Part
     n, by = len(at.counted), _by(at)
     unknown = sorted(set(at.unknown))
     if at.hits:
-        says = f"It {rule.did} in {len(at.hits)} of {len(at.played)} attempts{_how(at, rule)}."
+        says = (
+            f"In {len(at.hits)} of {len(at.played)} attempts it {_did([at], rule)}{_how(at, rule)}."
+        )
     elif not n:
         says = (
             "It did not act by any interface. A broken tool, and a model that can't use one, look "
@@ -245,9 +247,24 @@ _MEANS = {
 }
 
 
+def _codes(at: Sequence[AtLevel], rule: Rule) -> list[str]:
+    """The reason of each hit."""
+    return [rule.why(p.got) for a in at for p in a.hits if p.got]
+
+
+def _did(at: Sequence[AtLevel], rule: Rule) -> str:
+    """What it did in the hits: where none is of the plainest kind, what they are and no more."""
+    codes = _codes(at, rule)
+    if all(code in _MEANS for code in codes):
+        return ", or ".join(words for code, words in _MEANS.items() if code in codes)
+    return rule.did
+
+
 def _how(at: AtLevel, rule: Rule) -> str:
-    """What the hits are that are none of the plainest kind."""
-    codes = [rule.why(p.got) for p in at.hits if p.got]
+    """What the hits are that are none of the plainest kind, where others are."""
+    codes = _codes([at], rule)
+    if len(set(codes)) < 2:
+        return ""
     said = [f"in {codes.count(c)} of them it {words}" for c, words in _MEANS.items() if c in codes]
     return f" ({'; '.join(said)})" if said else ""
 
@@ -292,7 +309,8 @@ def _explain(
         )
     shown = ", ".join(f"{a.level.number} ({len(a.hits)} of {len(a.played)})" for a in out)
     next_ = next((a.level.number for a in at if a.level.number > out[-1].level.number), None)
-    return f"Levels {levels}, {n} attempts: it {rule.did} at {shown}. {_beyond(next_, found, rule)}"
+    beyond = _beyond(next_, found, rule)
+    return f"Levels {levels}, {n} attempts: at {shown} it {_did(out, rule)}. {beyond}"
 
 
 def _beyond(level: int | None, found: Mapping[int, Detection], rule: Rule) -> str:
