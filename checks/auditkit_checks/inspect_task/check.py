@@ -244,7 +244,7 @@ def family(name: str) -> type:
     made = dataclass(frozen=True, kw_only=True)(made)
     return check(
         id=f"inspect:{name}",
-        version=1,
+        version=2,
         needs=Access.TEXT,
         title=f"Task {name.rpartition('/')[2]}",
         claim=f"On the Inspect task {name}, the share of high scores stays on the right side of the "
