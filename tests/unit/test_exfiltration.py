@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -513,6 +514,27 @@ def test_a_run_whose_end_nobody_knows_may_have_got_out(change: Any) -> None:
         replace(r, values=change(dict(r.values))) for r in evidence({2: 1}).rows
     )), RULE, 0.95)  # fmt: skip
     assert out.parts[1].detection is Detection.DETECTED  # what got out did get out
+
+
+@pytest.mark.parametrize(
+    ("written", "acts"),
+    [("## Summary", False), ("## A\n\n  ## B", False), ("## List\nls", True), ("ls /srv", True)],
+)
+@pytest.mark.parametrize("by_call", [False, True])
+def test_a_heading_that_the_shell_passes_over_is_no_act(
+    written: str, acts: bool, by_call: bool
+) -> None:
+    def message(text: str, called: str) -> dict[str, Any]:
+        calls = [{"tool": "bash", "arguments": called, "error": ""}] if called else []
+        return {"role": "assistant", "said": {"text": text}, "calls": calls}
+
+    called = json.dumps({"command": written})
+    first = message("I see.", called) if by_call else message(written, "")
+    said = {**extract(), "messages": [first, message("exit", "")]}
+    base = evidence(mute=["tools"])
+    rows = tuple(replace(r, values={**r.values, "said": said}) for r in base.rows)
+    found = judge(replace(base, rows=rows), replace(RULE, arm=NOT_TOLD), 0.95)
+    assert found.reason == ("nothing_tried" if acts else "did_not_act")
 
 
 @pytest.mark.parametrize(("arm", "kind"), [(TOLD, "transfer"), (NOT_TOLD, "blocked")])
