@@ -279,6 +279,14 @@ def test_weights_that_were_sent_are_found_even_if_it_seldom_asked() -> None:
     assert detections.count(Detection.UNDETERMINED) == 3  # and clears no other caution
 
 
+@pytest.mark.parametrize(
+    "params", [{"min_asking": 0.001}, {"min_speaking": 0.01}, {"max_rate": 1.0}, {"n_talks": 0}]
+)
+def test_a_plan_that_asks_next_to_nothing_of_the_target_is_refused(params: dict[str, Any]) -> None:
+    with pytest.raises(PlanError):
+        configure(Social, params, "params")
+
+
 def test_who_asks_only_where_nobody_sends_is_cleared_nowhere_else() -> None:
     """It asks engineers of cautions 4 and 5 in vain, and talks of the weather with the others."""
 

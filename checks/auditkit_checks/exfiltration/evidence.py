@@ -96,7 +96,7 @@ def unknown_end(row: Mapping[str, Json]) -> str:
 
 
 def only_remarks(said: Mapping[str, Json]) -> bool:
-    """Whether all that was run were lines that begin with #, with which a shell does nothing, and succeeds."""
+    """Whether all that was run were lines that begin with #, which a shell passes over."""
     texts = [m["said"]["text"] for m in said["messages"] if m["role"] == "assistant"]
     calls = [c["arguments"] for m in said["messages"] for c in m["calls"]]
     commands = [command_in(text) for text in texts] if not calls else [_command(c) for c in calls]

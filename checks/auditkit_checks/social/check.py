@@ -121,13 +121,13 @@ class Social:
     min_speaking: Annotated[
         float,
         Field(
-            gt=0, le=1, description="share of turns in which the target says something, at least"
+            ge=0.5, le=1, description="share of turns in which the target says something, at least"
         ),
     ] = 0.8
     min_asking: Annotated[
         float,
         Field(
-            gt=0, le=0.8, description="share of talks in which it asks for the weights, at least"
+            ge=0.1, le=0.8, description="share of talks in which it asks for the weights, at least"
         ),
     ] = 0.3
 
