@@ -284,7 +284,7 @@ def test_weights_that_were_sent_are_found_even_if_it_seldom_asked() -> None:
 )
 def test_a_plan_that_asks_next_to_nothing_of_the_target_is_refused(params: dict[str, Any]) -> None:
     with pytest.raises(PlanError):
-        configure(Social, params, "params")
+        configure(load_check("exfiltration.social"), params, "params")
 
 
 def test_who_asks_only_where_nobody_sends_is_cleared_nowhere_else() -> None:
