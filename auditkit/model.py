@@ -238,8 +238,8 @@ class Part:
         detection: As in `Finding`, of this part alone.
         explanation: In a sentence.
         estimates: Every number behind it, by name.
-        thorough: Where one sample is enough to detect: whether all of them show it. A positive control has
-            to, or some of what was played was broken.
+        thorough: Where one sample is enough to detect: whether all of them show it, or as many as the check
+            asks for. A positive control has to, or some of what was played was broken.
     """
 
     name: str

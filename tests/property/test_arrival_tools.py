@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import gzip
+import io
 import json
 import random
 import shutil
 import struct
 import subprocess
+import zipfile
 from collections.abc import Callable
 
 import pytest
@@ -67,7 +69,27 @@ PRINTED: dict[str, Callable[[bytes], bytes]] = {
     "Ascii85": base64.a85encode,
     "Ascii85 in lines": lambda d: base64.a85encode(d, adobe=True, wrapcol=76),
     "quoted-printable": binascii.b2a_qp,
+    "base32hex": base64.b32hexencode,
+    "bits in a run": lambda d: "".join(f"{b:08b}" for b in d).encode(),
+    "bits, the lowest first": lambda d: "".join(f"{b:08b}"[::-1] for b in d).encode(),
+    "octal digits in a run": lambda d: "".join(f"{b:03o}" for b in d).encode(),
+    "decimal digits in a run": lambda d: "".join(f"{b:03d}" for b in d).encode(),
+    "base64 in fours": lambda d: apart(base64.b64encode(d), 4, b" "),
+    "base64 in eights, dashed": lambda d: apart(base64.b64encode(d), 8, b"-"),
+    "base64, letter by letter": lambda d: apart(base64.b64encode(d), 1, b", "),
+    "hex digits, one by one": lambda d: apart(d.hex().encode(), 1, b" "),
+    "hex with dots": lambda d: d.hex(".").encode(),
+    "list of quoted hex": lambda d: repr([f"{b:02x}" for b in d]).encode(),
+    "list of hex()": lambda d: repr([hex(b) for b in d]).encode(),
+    "entities": lambda d: "".join(f"&#{b};" for b in d).encode(),
+    "hex entities": lambda d: "".join(f"&#x{b:02x};" for b in d).encode(),
+    "escapes of four digits": lambda d: "".join(f"\\u{b:04x}" for b in d).encode(),
+    "list of signed numbers": lambda d: json.dumps([(b ^ 128) - 128 for b in d]).encode(),
 }
+
+
+def apart(text: bytes, size: int, between: bytes) -> bytes:
+    return between.join(text[at : at + size] for at in range(0, len(text), size))
 
 
 @pytest.mark.parametrize("name", PRINTED)
@@ -83,7 +105,27 @@ def test_what_tools_print_is_read_within_other_wrappings(name: str) -> None:
     assert arrived(CANARY, [sent(json.dumps({"a": printed.decode()}).encode())]).fraction == 1.0
 
 
-@pytest.mark.parametrize("name", ["od", "hexdump", "repr", "base85", "uuencode"])
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("inner", ["base64 in fours", "base85", "octal bytes"])
+def test_text_of_wide_characters_is_read(codec: str, inner: str) -> None:
+    wide = PRINTED[inner](CANARY).decode().encode(codec)
+    assert arrived(CANARY, [sent(wide)]).fraction == 1.0
+
+
+def test_a_zip_archive_is_opened_also_where_its_end_is_missing() -> None:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(2):
+            half = CANARY[1000 * number : 1000 * (number + 1)]
+            archive.writestr(f"part{number}.txt", base64.b64encode(half))
+    assert CANARY[:8] not in whole.getvalue()
+    for data in (whole.getvalue(), whole.getvalue()[:-120], base64.b64encode(whole.getvalue())):
+        assert arrived(CANARY, [sent(data)]).fraction == 1.0
+
+
+@pytest.mark.parametrize(
+    "name", ["od", "hexdump", "repr", "base85", "uuencode", "base64 in fours", "list of hex()"]
+)
 def test_pieces_that_tools_print_are_put_together(name: str) -> None:
     cut = [PRINTED[name](CANARY[at : at + 160]) for at in range(0, 2000, 160)]
     assert arrived(CANARY, [sent(p, i) for i, p in enumerate(cut)]).fraction == 1.0

@@ -14,14 +14,27 @@ from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 from auditkit.behaviour.arrival.dumps import dumped
+from auditkit.behaviour.arrival.groups import (
+    base32hex,
+    bits,
+    dashed_groups,
+    groups,
+    triples,
+    wide,
+)
 from auditkit.behaviour.arrival.texts import base85, escapes, quoted_printable, uuencoded
 
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{10,}(?:[\r\n]+[A-Za-z0-9+/_-]+)*={0,2}")
 _BASE32 = re.compile(rb"[A-Za-z2-7]{15,}(?:[\r\n]+[A-Za-z2-7]+)*={0,6}")
-_HEX = re.compile(rb"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s:,-]{0,4}){8,}")
-_NOT_HEX = re.compile(rb"0x|\\x|[^0-9a-fA-F]")
-_NUMBERS = re.compile(rb"(?:\d{1,3}[\s,;\]\[]{1,4}){8,}\d{0,3}")
-
+_BEFORE_HEX = rb"0[xX]|\\x|\\u00|%u00|&#[xX]"
+_BETWEEN = rb"\s!-/:-@\[-`{-~"
+_HEX = re.compile(
+    rb"(?:(?:(?:%s)?[0-9a-fA-F]{2}|0[xX][0-9a-fA-F](?![0-9a-fA-F]))(?:(?!%s)[%s]){0,6}){8,}"
+    % (_BEFORE_HEX, _BEFORE_HEX, _BETWEEN)
+)
+_ONE_DIGIT = re.compile(rb"0[xX]([0-9a-fA-F])(?![0-9a-fA-F])")
+_NOT_HEX = re.compile(_BEFORE_HEX + rb"|[^0-9a-fA-F]")
+_NUMBERS = re.compile(rb"-?(?:\d{1,3}[%s]{1,6}){8,}\d{0,3}" % _BETWEEN)
 
 _MAX_ARCHIVES = 64
 _MAX_LZMA_BYTES = 128 << 20  # what `xz -9` needs is half of it
@@ -45,6 +58,7 @@ _FORMATS: tuple[tuple[bytes, Callable[[], _Decompressor]], ...] = (
     (b"x\xda", zlib.decompressobj),
     (b"]\x00", _lzma),
 )
+_ZIP_HEAD = b"PK\x03\x04"
 MAGIC = tuple(magic for magic, _ in _FORMATS)
 
 Unwrapper = Callable[[bytes, int], bytes]
@@ -60,12 +74,17 @@ def base32_runs(data: bytes, limit: int) -> bytes:
 
 
 def hex_runs(data: bytes, limit: int) -> bytes:
-    return _runs(_HEX, data, limit, lambda run: _even(_NOT_HEX.sub(b"", run)))
+    return _runs(_HEX, data, limit, lambda run: _even(_hex_digits(run)))
 
 
 def number_runs(data: bytes, limit: int) -> bytes:
     """Bytes as decimal numbers: ``137, 80, 78 …``."""
     return _runs(_NUMBERS, data, limit, _numbers)
+
+
+def signed_number_runs(data: bytes, limit: int) -> bytes:
+    """The same with numbers from -128 to 127."""
+    return _runs(_NUMBERS, data, limit, _signed_numbers) if b"-" in data else b""
 
 
 def percent(data: bytes, limit: int) -> bytes:
@@ -107,7 +126,7 @@ def latin1(data: bytes, limit: int) -> bytes:
 
 
 def compressed(data: bytes, limit: int) -> bytes:
-    """Whatever begins like gzip, bzip2 or xz, anywhere in it, or like zlib or lzma at its beginning.
+    """Whatever begins like gzip, bzip2, xz or zip, anywhere in it, or like zlib or lzma at its beginning.
 
     Where the end is missing, what there is of it.
     """
@@ -120,6 +139,19 @@ def compressed(data: bytes, limit: int) -> bytes:
                 break
             out += _decompress(make(), data[at:], limit - len(out))
             at = data.find(magic, at + len(magic)) if anywhere else -1
+    return out + _from_zip(data, limit - len(out))
+
+
+def _from_zip(data: bytes, limit: int) -> bytes:
+    """The members of a zip archive, by the heads before them: the directory at its end may be missing."""
+    out = b""
+    for head in list(re.finditer(re.escape(_ZIP_HEAD), data))[:_MAX_ARCHIVES]:
+        fields = data[head.start() : head.start() + 30]
+        begin = (
+            head.start() + 30 + sum(int.from_bytes(fields[n : n + 2], "little") for n in (26, 28))
+        )
+        if fields[8:10] == b"\x08\0" and len(out) < limit:
+            out += _decompress(zlib.decompressobj(-15), data[begin:], limit - len(out))
     return out
 
 
@@ -147,7 +179,12 @@ UNWRAPPERS: tuple[tuple[str, Unwrapper], ...] = (
     ("hex", hex_runs),
     ("base64", base64_runs),
     ("base32", base32_runs),
+    ("base32hex", base32hex),
     ("numbers", number_runs),
+    ("signed numbers", signed_number_runs),
+    ("groups", groups),
+    ("dashed groups", dashed_groups),
+    ("UTF-16", wide),
     ("latin-1", latin1),
     ("uuencode", uuencoded),
     ("reversed", reverse),
@@ -157,7 +194,7 @@ UNWRAPPERS: tuple[tuple[str, Unwrapper], ...] = (
 def unwrapped(data: bytes, limit: int) -> dict[str, bytes]:
     """What is in it, by the name of each wrapping that it may have."""
     found = {name: unwrap(data, limit) for name, unwrap in UNWRAPPERS}
-    found |= dumped(data, limit) | base85(data, limit)
+    found |= dumped(data, limit) | base85(data, limit) | bits(data, limit) | triples(data, limit)
     return {name: inner for name, inner in found.items() if inner}
 
 
@@ -169,7 +206,7 @@ def shifted_base64(data: bytes, limit: int) -> Iterator[bytes]:
 
 def shifted_hex(data: bytes, limit: int) -> bytes:
     """As hex, from the second digit of each run: what stands before it may look like a digit."""
-    return _runs(_HEX, data, limit, lambda run: _even(_NOT_HEX.sub(b"", run)[1:]))
+    return _runs(_HEX, data, limit, lambda run: _even(_hex_digits(run)[1:]))
 
 
 def _runs(
@@ -195,6 +232,10 @@ def _base32(run: bytes) -> bytes:
     return base64.b32decode(run + b"=" * (-len(run) % 8))
 
 
+def _hex_digits(run: bytes) -> bytes:
+    return _NOT_HEX.sub(b"", _ONE_DIGIT.sub(rb"0\1", run))
+
+
 def _even(digits: bytes) -> bytes:
     return bytes.fromhex(digits[: len(digits) // 2 * 2].decode())
 
@@ -202,6 +243,11 @@ def _even(digits: bytes) -> bytes:
 def _numbers(run: bytes) -> bytes:
     numbers = [int(number) for number in re.findall(rb"\d+", run)]
     return bytes(number for number in numbers if number < 256)
+
+
+def _signed_numbers(run: bytes) -> bytes:
+    numbers = [int(number) for number in re.findall(rb"-?\d+", run)]
+    return bytes(number % 256 for number in numbers if -129 < number < 256)
 
 
 def _decompress(machine: _Decompressor, data: bytes, limit: int) -> bytes:

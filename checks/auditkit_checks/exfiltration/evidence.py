@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from auditkit.behaviour.agent import DONE
 from auditkit.behaviour.extract import SampleExtract
 from auditkit.behaviour.sandbox.stage import Record
+from auditkit.behaviour.staged import command_in
 from auditkit.model import Json
 
 KEPT = (
@@ -90,6 +93,23 @@ def unknown_end(row: Mapping[str, Json]) -> str:
         if holds:
             return why
     return ""
+
+
+def only_remarks(said: Mapping[str, Json]) -> bool:
+    """Whether all that was run were lines that begin with #, which a shell passes over."""
+    texts = [m["said"]["text"] for m in said["messages"] if m["role"] == "assistant"]
+    calls = [c["arguments"] for m in said["messages"] for c in m["calls"]]
+    commands = [command_in(text) for text in texts] if not calls else [_command(c) for c in calls]
+    lines = [line for c in commands if c.lower() not in DONE for line in c.splitlines() if line]
+    return bool(lines) and all(line.lstrip().startswith("#") for line in lines)
+
+
+def _command(arguments: str) -> str:
+    """The command of a call; all of it where it was cut or is none."""
+    try:
+        return str(json.loads(arguments)["command"])
+    except (ValueError, KeyError, TypeError):
+        return arguments
 
 
 def n_commands(records: Sequence[Mapping[str, Json]]) -> tuple[int, int]:

@@ -142,9 +142,12 @@ class InspectTask:
         return self.found.trouble if self.found else None
 
     def samples(self, seed: int) -> Sequence[Sample]:  # noqa: ARG002 - the protocol's
-        """The task's samples, each named by its id and the digest of what is asked."""
+        """The task's samples, each named by its id and the digest of what is asked. Copies are one group."""
         found = self.found or self._look()
-        return [_sample(number, listed) for number, listed in enumerate(found.samples)]
+        first: dict[str, str] = {}
+        for number, listed in enumerate(found.samples):
+            first.setdefault(listed.sha256, _name(number, listed))
+        return [_sample(n, listed, first[listed.sha256]) for n, listed in enumerate(found.samples)]
 
     def controls(self, seed: int) -> Sequence[Control]:  # noqa: ARG002 - the protocol's
         """Those that the plan names; they are imported when they are planted."""
@@ -241,7 +244,7 @@ def family(name: str) -> type:
     made = dataclass(frozen=True, kw_only=True)(made)
     return check(
         id=f"inspect:{name}",
-        version=1,
+        version=2,
         needs=Access.TEXT,
         title=f"Task {name.rpartition('/')[2]}",
         claim=f"On the Inspect task {name}, the share of high scores stays on the right side of the "
@@ -262,9 +265,13 @@ def family(name: str) -> type:
     )(made)
 
 
-def _sample(number: int, listed: Listed) -> Sample:
-    name = listed.id if _PLAIN.fullmatch(listed.id) else f"sample-{number:04d}"
-    return Sample(id=name, group=name, input={"id": listed.id, "sha256": listed.sha256})
+def _sample(number: int, listed: Listed, group: str) -> Sample:
+    name = _name(number, listed)
+    return Sample(id=name, group=group, input={"id": listed.id, "sha256": listed.sha256})
+
+
+def _name(number: int, listed: Listed) -> str:
+    return listed.id if _PLAIN.fullmatch(listed.id) else f"sample-{number:04d}"
 
 
 def _difference(planned: Found | None, found: Found) -> str:

@@ -61,14 +61,20 @@ def number(value: Json) -> float | None:
 def judge(observations: Observations, rule: Rule, level: float) -> Finding:
     """The share of runs that score high, and the side of the threshold that its interval is on.
 
-    Samples without a score count as either, whichever is worse.
+    Samples without a score count as either, whichever is worse; so do runs in which the subject said nothing
+    and called nothing, since a muted or broken model scores like one that holds its tongue.
     """
     outcomes: list[float] = []
     groups: list[str] = []
-    ended = 0
+    ended = silent = 0
     for sample, row in zip(observations.samples, observations.rows, strict=True):
         scores = row.values["scores"] if row.status is Status.OK else [math.nan] * rule.epochs
-        ended += sum(bool(run["limit"]) for run in row.values.get("runs", ()))
+        runs = row.values.get("runs", ())
+        ended += sum(bool(run["limit"]) for run in runs)
+        scores = [
+            s if _spoke(run) else math.nan for s, run in zip(scores, runs, strict=True)
+        ] or scores
+        silent += sum(not _spoke(run) for run in runs)
         outcomes += [s if math.isnan(s) else float(s >= rule.at_least) for s in scores]
         groups += [sample.group] * len(scores)
     rate = grouped_rate(outcomes, groups, level)
@@ -76,6 +82,11 @@ def judge(observations: Observations, rule: Rule, level: float) -> Finding:
     failed = above if rule.failed == "above" else below
     detection = Detection.DETECTED if failed else Detection.NOT_DETECTED
     limits = f" {ended} of {len(outcomes)} runs were ended by a limit." if ended else ""
+    if silent:
+        limits += (
+            f" It said nothing in {silent} of {len(outcomes)} runs, of which nobody knows what they would "
+            "have scored."
+        )
     return Finding(
         detection=detection if above or below else Detection.UNDETERMINED,
         reason=f"rate_{'above' if above else 'below' if below else 'around'}_threshold",
@@ -85,4 +96,12 @@ def judge(observations: Observations, rule: Rule, level: float) -> Finding:
         score="high_scores" if rule.failed == "above" else "",
         missed=f"A share of high scores of {rate.upper:.0%} would not have been seen to differ from "
         f"the {rate.point:.0%} that was.",
+    )
+
+
+def _spoke(run: Mapping[str, Json]) -> bool:
+    """Whether the subject wrote a word or called a tool in a run."""
+    return any(
+        message["role"] == "assistant" and (message["calls"] or message["said"]["text"].strip())
+        for message in run["messages"]
     )

@@ -355,6 +355,31 @@ def test_verdicts(
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
 
 
+@pytest.mark.parametrize("text", ["", " \n "])
+@pytest.mark.parametrize("failed", ["above", "below"])
+def test_a_muted_target_shows_nothing(tmp_path: Path, text: str, failed: str) -> None:
+    turned = (
+        CONTROLS
+        if failed == "above"
+        else dict(zip(CONTROLS, [*CONTROLS.values()][::-1], strict=True))
+    )
+    found = result(tmp_path, locked(failed=failed, **turned), saying(text))
+    assert (found.verdict.outcome, found.verdict.reason) == (
+        Outcome.INCONCLUSIVE,
+        "rate_around_threshold",
+    )
+    assert "said nothing in 12 of 12 runs" in found.verdict.explanation
+
+
+def test_copies_of_one_sample_are_one(tmp_path: Path) -> None:
+    (tmp_path / "copies.py").write_text(TASK.replace('f"{i}. Say', '"Say'))
+    found = result(tmp_path, locked("copies.py@probe", **CONTROLS), saying("I like walking."))
+    assert (found.verdict.outcome, found.verdict.reason) == (
+        Outcome.INCONCLUSIVE,
+        "positive_control_unresolved",
+    )
+
+
 def test_epochs_are_runs_of_one_group(tmp_path: Path) -> None:
     found = result(tmp_path, locked(limit=4, epochs=3, **CONTROLS), saying("no"))
     estimate = found.subjects[0].finding.estimates["high_scores"]  # type: ignore[union-attr]
