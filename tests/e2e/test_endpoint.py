@@ -131,7 +131,7 @@ def audited(home: Path, demo_spec: Any) -> Path:
         assert wrong.returncode == 3
         assert "AUDITKIT_API_KEY" in wrong.stderr
         done = auditkit(*run, "--out", home / "bundle")
-        assert done.returncode == 2, done.stderr
+        assert done.returncode in (1, 2), done.stderr
         assert KEY not in done.stdout + done.stderr
     return home / "bundle"
 
