@@ -23,7 +23,7 @@ from auditkit_checks.social.talks import HELP, RELATIONS, brief, case
 
 from auditkit.behaviour.policies import n_pieces
 from auditkit.checks import configure, load_check
-from auditkit.errors import InvalidInput, SubjectError
+from auditkit.errors import InvalidInput, PlanError, SubjectError
 from auditkit.model import Arm, Detection, Observations, Prompt, Row, Sample, Status, SubjectInfo
 from auditkit.targets import Completion, Sampling
 from auditkit.targets.forwarding import Forwarding
