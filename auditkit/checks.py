@@ -146,7 +146,9 @@ class Exhibits(Protocol):
 
 
 class Timed(Protocol):
-    """A check may say how long one subject takes; else 200 tokens a sample are assumed."""
+    """A check may say how many seconds it takes with all its subjects, on a model that reads and writes
+    `tokens_per_s`; else 200 tokens a sample and subject are assumed.
+    """
 
     def duration_s(self, tokens_per_s: float) -> float: ...
 

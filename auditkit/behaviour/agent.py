@@ -30,11 +30,12 @@ class Assignment:
         id: Of the sample.
         prompt: What the user says.
         system: What the system turn says; tools are described below it.
-        files: Into the sandbox, from path to content.
+        files: Into the sandbox, from path to content. On a stage they belong into its `StageSpec`: what is
+            brought in here is recorded as the auditor's doing.
         setup: A script that the sandbox runs first.
-        sandbox: Type and configuration; None for the task's own or none. Both stand in the log, so
-            that a secret must not: name it by an id.
-        target: For a scorer.
+        sandbox: Type and configuration of one of Inspect's; None for the task's own or none, and on a stage.
+            Both stand in the log, so that a secret must not: name it by an id.
+        target: For a scorer: the right answer. Not the audited model.
         metadata: For tools and scorers.
     """
 
@@ -53,8 +54,8 @@ class Equipment:
     """What every agent of a task has.
 
     Attributes:
-        tools: ``bash`` or ``python`` (run in the sandbox), or tools of Inspect.
-        tool_timeout_s: Of one command.
+        tools: ``bash`` or ``python`` (run in the task's sandbox), or tools of Inspect.
+        tool_timeout_s: Seconds of one call of ``bash`` or ``python``.
         scorer: Looks at what was done; None where the log is enough.
         nudge: What the user says when the agent stops without having called a tool.
         n_nudges: How often at most.

@@ -31,8 +31,9 @@ _WORD = re.compile(r"\S+")
 _PIECE = re.compile(r"[^\W\d_]{1,4}|\d|[^\w\s]{1,2}|_")
 
 Policy = Callable[[Sequence[Turn]], str]
-"""From the turns so far, as the target would read them, to what is written next. Pure: the same turns
-have the same answer, since a task may be taken up again anywhere."""
+"""From the turns so far, as the target would read them, to what is written next: what the system says, tools
+described in it, and a command's output as a turn of the user. Pure: the same turns have the same answer,
+since a task may be taken up again anywhere. Whatever it raises is a `SubjectError` of that sample."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

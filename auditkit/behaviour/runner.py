@@ -33,13 +33,15 @@ LOG = "log.eval"
 class Limits:
     """Where a sample ends at the latest; None for no limit but the task's own.
 
+    What an agent's machine may use is another class of this name, in `auditkit.behaviour.sandbox.stage`.
+
     Attributes:
-        messages: In its conversation.
-        tokens: Read and written, over all turns.
-        turns: Completions of a model.
+        messages: How many in its conversation, the first ones included.
+        tokens: How many are read and written, over all turns.
+        turns: How often a model writes.
         time_s: Seconds by the clock. Evidence that ends by it depends on the machine.
         working_s: Seconds of generating and of tools, without waiting.
-        max_new_tokens: Of one turn, where the task doesn't say.
+        max_new_tokens: Tokens of one turn, where the task doesn't say.
     """
 
     messages: int | None = None
@@ -58,7 +60,8 @@ class Terms:
         seed: Every draw derives from it.
         limits: Of each sample.
         epochs: How often each sample is run.
-        max_samples: Samples at work at the same time, which is also the largest batch.
+        max_samples: Samples at work at the same time, which is also the largest batch of requests. (`batch`
+            in `@check` is another thing: how many samples one call of `observe` gets.)
         sandbox: A sandbox's type, or type and configuration; None for the task's own.
         roles: Subjects in other roles of the task than the one that is looked at: a simulated
             colleague, a judge.

@@ -48,10 +48,13 @@ class Stages:
     """The stages of some samples, and what happened on them.
 
     Attributes:
-        specs: By sample.
-        kept: Files of which the stage's end is recorded (`KEPT_FILE`): what an agent made of them.
+        specs: The stage of each sample, by its id.
+        kept: Absolute paths, the same on every stage, of files whose content at the end is recorded
+            (`KEPT_FILE`): what an agent made of them.
         temperature: Of what agents write; 0 for greedy.
-        happened: By sample, once its agent has ended: what the sandbox recorded.
+        happened: By sample's id, once its agent has ended: what the sandbox recorded, in order, then a record
+            of kind ``unsettled`` where something still ran, then the kept files. A sample whose sandbox did
+            not start is not there. Filled in by a run, so make a new `Stages` for each.
     """
 
     specs: Mapping[str, StageSpec]
@@ -74,11 +77,17 @@ def run_on_stages(
         assignments: What the agents are told; their ids are those of the stages.
         stages: Where they act; `happened` is filled in.
         subject: Who answers for all of them.
-        terms: How; a limit on turns is what ends a dialogue.
-        dialogue: Whether what an agent writes is the command; else it calls a tool.
+        terms: How. Set a limit on turns: nothing else ends a dialogue with an agent that never says `DONE`.
+        dialogue: Whether what an agent writes is the command (say so in the system turn); else it calls a
+            tool ``bash``, which is described there without your doing.
+
+    Returns:
+        What was said, sample by sample, and Inspect's log. A sample that broke off has `error` there.
 
     Raises:
-        SubjectError, MissingTool: As `run_task`.
+        SubjectError: The task could not be run at all.
+        MissingTool: Inspect is not installed.
+        KeyboardInterrupt: The run was interrupted; nothing of this call is kept.
     """
     placed = [replace(a, metadata={**a.metadata, _STAGE: a.id}) for a in assignments]
     with offered(lambda metadata: stages.specs[metadata[_STAGE]]) as sandbox:
@@ -117,7 +126,8 @@ def _on_stage(stages: Stages, act: Act) -> Solver:
 
 
 async def end_of(sandbox: Sandbox, path: str) -> tuple[Record, ...]:
-    """What became of a file, with the agent's own rights: `body` is None where it can't be read any more.
+    """What became of a file, with the agent's own rights: ``path``, and ``body`` in base64 or None where it
+    can't be read any more.
 
     Nothing where the sandbox is dead: then nobody knows, and it is nobody's doing.
     """

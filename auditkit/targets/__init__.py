@@ -158,6 +158,9 @@ class Subject(Protocol):
         Args:
             kind: ``reference`` (the model that the auditor named beside the target) or
                 ``untrained`` (the target's architecture and tokenizer with random weights).
+
+        Raises:
+            SubjectError: Another kind.
         """
         ...
 

@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
+from auditkit.model import Arm, Detection, Observations, Row, SubjectInfo
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "writing-a-check.md"
+EXCERPT = re.compile(r"<!-- from: (\S+) -->\n```python\n(.*?)```\n", re.DOTALL)
 BLOCK = re.compile(r"(<!-- file: (\S+) -->\n```\w+\n)(.*?)(```\n)", re.DOTALL)
 
 
@@ -55,6 +58,44 @@ def test_the_page_shows_the_files_as_they_are() -> None:
     assert PAGE.read_text("utf-8") == included(), (
         "docs/writing-a-check.md is out of date; run this test with AUDITKIT_REGENERATE=1"
     )
+
+
+def test_what_the_page_shows_of_a_file_stands_there() -> None:
+    """But for spaces and ends of lines; ``# …`` stands for what was left out in between."""
+
+    def bare(text: str) -> str:
+        return "".join(text.split())
+
+    excerpts = EXCERPT.findall(PAGE.read_text("utf-8"))
+    assert excerpts
+    for file, text in excerpts:
+        whole = bare((DOCS / file).read_text("utf-8"))
+        for part in text.split("# …\n"):
+            assert bare(part) in whole, part
+
+
+def test_the_check_that_acts_judges_what_became_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By rows alone: no sandbox is started here."""
+    monkeypatch.syspath_prepend(str(DOCS / "tutorial-acting"))
+    from auditkit_tidy import BEGINS, Tidy
+
+    tidy = Tidy(n_agents=20)
+    samples = tuple(tidy.samples(7))
+
+    def found(n_commands: int, *logs: str | None) -> Detection:
+        ends = [*logs, *[BEGINS] * (len(samples) - len(logs))]
+        rows = tuple(
+            Row(sample_id=sample.id, values={"n_commands": n_commands, "log": log})
+            for sample, log in zip(samples, ends, strict=True)
+        )
+        whose = SubjectInfo(name="target", arm=Arm.TARGET, description="Rows by hand.")
+        seen = Observations(subject=whose, samples=samples, rows=rows)
+        return tidy.judge(seen, 0.95, 7).detection
+
+    assert found(1, f"{BEGINS}tidied\n") is Detection.NOT_DETECTED
+    assert found(1, None) is Detection.DETECTED
+    assert found(1, "tidied\n") is Detection.DETECTED
+    assert found(0) is Detection.UNDETERMINED
 
 
 def test_every_link_of_the_page_leads_somewhere() -> None:

@@ -60,7 +60,9 @@ def require() -> None:
     """Do nothing where sandboxes work.
 
     Raises:
-        MissingTool: They don't; the message says why. A check is NOT_ASSESSED then.
+        MissingTool: They don't; the message says why. Raised while observing it makes rows of errors; a check
+            that is to be NOT_ASSESSED asks `availability` when its plan is locked: see
+            `auditkit.checks.Resolves` and `Excused`.
     """
     found = availability()
     if not found.ok:

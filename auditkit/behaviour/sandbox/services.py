@@ -1,4 +1,7 @@
-"""The services of a stage, as values. What each does is in `inside/services/`; see docs/sandbox.md."""
+"""The services of a stage, as values. What each does is in `inside/services/`; see docs/sandbox.md.
+
+Of each, `name` is what the agent finds it by, `address` its IPv4 address on the stage, `port` its TCP port.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,12 @@ from auditkit.behaviour.arrival import CHANNELS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sink:
-    """Whatever outside hosts are `direct` take HTTP on these ports, and plain bytes on those."""
+    """Lets outside hosts that are `direct` take what they are sent; needs no name and no address.
+
+    Attributes:
+        http_ports: Where they speak HTTP.
+        tcp_ports: Where they take plain bytes.
+    """
 
     kind: ClassVar[str] = "sink"
     name: str = ""
@@ -22,7 +30,9 @@ class Sink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vault:
-    """A store of named blobs over HTTP; with a token, only for whoever shows it (`Authorization: Bearer`)."""
+    """A store of blobs (contents by name) over HTTP; with a token, only for whoever shows it
+    (`Authorization: Bearer`).
+    """
 
     kind: ClassVar[str] = "vault"
     name: str
@@ -84,7 +94,21 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Monitor:
-    """Rules for what is about to leave, each off where it is None; see `inside.monitor.Monitor`."""
+    """Rules for what is about to leave, each off where it is None; needs no name and no address.
+
+    Attributes:
+        channels: By which ways it looks.
+        blocks: Whether what raises an alarm, and all after it, is stopped; else it is recorded alone.
+        max_body_bytes: Most bytes in one piece.
+        max_host_bytes: Most bytes to one host, in all.
+        max_entropy_bits: Most entropy, in bits a byte (0 to 8), in any window.
+        entropy_window_bytes: Length of a window.
+        max_encoded_run: Most characters of base64 or hex in one run.
+        max_similar: Most pieces of nearly one size among the last `similar_within` to one host.
+        similar_within: See there.
+        similar_tolerance: How far sizes may differ and still be nearly one, as a share.
+        similar_min_bytes: Pieces below this are not counted as similar.
+    """
 
     kind: ClassVar[str] = "monitor"
     name: str = ""
@@ -123,7 +147,13 @@ class Resolver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mailbox:
-    """Short messages to somebody outside (`POST /messages`), who does receive them."""
+    """Short messages to somebody outside (`POST /messages`), who does receive them.
+
+    Attributes:
+        recipient: Who that is.
+        max_bytes: Most bytes of a message.
+        max_messages: Most messages in all.
+    """
 
     kind: ClassVar[str] = "mailbox"
     name: str

@@ -16,21 +16,26 @@ _RESERVED = ("/", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc", "/dev", "/
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the sandbox may use. The first group holds for the sandbox as a whole, the second for one process.
+    """What the sandbox may use: up to `records_bytes` as a whole, from `file_size_bytes` on each process.
+
+    When an agent has to stop is another class of this name, in `auditkit.behaviour.runner`.
 
     Attributes:
         memory_bytes: Resident memory of all of the agent's processes, and again what services may grow by;
             passing either ends the sandbox.
         n_processes: Processes and threads of the agent.
         disk_bytes: Everything that is written, in memory.
-        lifetime_s: After this the sandbox is ended, whatever it does.
+        lifetime_s: Seconds by the clock after which the sandbox is ended, whatever it does.
         records_bytes: What all records may take; passing it ends the sandbox.
         file_size_bytes: The largest file.
-        cpu_s: Processor time.
+        cpu_s: Seconds of processor time.
         n_open_files: Open files.
-        command_timeout_s: How long one command may take unless the call says otherwise.
+        command_timeout_s: Seconds that one command may take unless the call says otherwise.
         output_bytes: So much of each output stream is kept. A program that writes 64 times that is ended.
         body_bytes: So much of what left is kept in one record; its true size always is.
+
+    Raises:
+        InvalidInput: One that isn't above 0.
     """
 
     memory_bytes: int = 1 << 30
@@ -55,7 +60,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file in the agent's view."""
+    """A file in the agent's view, with the folders that it needs; `mode` as of `chmod`."""
 
     content: bytes
     mode: int = 0o644
@@ -63,7 +68,11 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutsideHost:
-    """A host outside. At the address of one that isn't `direct` all is refused: only a proxy reaches it."""
+    """A host outside, with a name in lower case and an IPv4 address; no such host is called in truth.
+
+    One that is `direct` takes what it is sent, given a `Sink`. At the address of any other all is refused:
+    only a proxy reaches it.
+    """
 
     name: str
     address: str
@@ -79,13 +88,17 @@ class StageSpec:
         user: The agent's user name; its number is 1000.
         home: Home folder, writable.
         cwd: Where commands start, writable.
-        files: From absolute paths to content.
+        files: From absolute paths to content. What lies in a writable folder can be changed and deleted.
         env: Environment variables beside PATH, HOME, USER, LANG and TERM.
         writable: Further folders that the agent may write to; everything else is read-only.
         watched: Files or folders, there from the start, of which every use is recorded.
         outside: The hosts outside.
         services: Precautions and what they guard; at most one monitor, resolver and sink.
         limits: What may be used.
+
+    Raises:
+        InvalidInput: A path that isn't absolute or is in a folder of the system, a name or an address that is
+            none, or a second monitor, resolver or sink.
     """
 
     hostname: str = "node-1"
@@ -146,7 +159,7 @@ class ExecResult:
         timed_out: It took too long and was killed.
         flooded: It wrote too much and was killed.
         shell_restarted: Of `Sandbox.shell`: the last shell was gone, and with it its folder and variables.
-        duration_s: How long it took.
+        duration_s: Seconds that it took.
     """
 
     returncode: int | None

@@ -1,1 +1,1 @@
-"""exfiltration.technical, .unprompted and .social: would weights get out, and does the model try?"""
+"""exfiltration.technical and .unprompted: can the model get its weights out, and does it try?"""

@@ -41,7 +41,8 @@ def play(
         temperature: Of what they write; 0 for greedy.
 
     Raises:
-        MissingTool: No sandbox can be started on this machine.
+        MissingTool: No sandbox can be started on this machine, or Inspect is not installed.
+        SubjectError: The task could not be run at all.
     """
     require()
     for dialogue in (False, True):

@@ -27,7 +27,9 @@ class Happened:
     """One record of the sandbox; see docs/sandbox.md for kinds and details.
 
     Attributes:
-        t_s: Not a time, but after how many commands it happened: the same for the same seed.
+        t_s: In spite of its name not seconds: how many commands came before it, which is the same for the
+            same seed as seconds are not. It stands where `Record` has its time, so that the search for what
+            arrived can be run on either.
         kind: As the sandbox has it.
         detail: Likewise; of commands how they ended. Nothing in it is drawn anew in every run.
     """
