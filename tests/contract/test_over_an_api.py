@@ -95,7 +95,12 @@ def test_it_asks_there_what_it_asks_here(
         assert there.not_assessed[0] in ("lacks_access", "not_a_reward_model")
         return
     here = contract.observe(
-        FakeSubject(access=access, logprob=fake(check_id).logprob, answer=acting)
+        FakeSubject(
+            access=access,
+            logprob=fake(check_id).logprob,
+            answer=acting,
+            reference=REFERENCES.get(check_id),
+        )
     )
     assert [o.subject for o in there.subjects] == [o.subject for o in here.subjects]
     for one, other in zip(there.subjects, here.subjects, strict=True):
