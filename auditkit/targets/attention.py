@@ -14,7 +14,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 FEW = 16
 """Up to so many queries a row, two products of matrices are faster than torch's fused kernel in 16 bits:
-10 times for one query, even at about 32 (benchmarks/behaviour.py)."""
+10 times for one query, even at about 32, on a CPU without AMX (ADR 18)."""
 
 
 @contextmanager
