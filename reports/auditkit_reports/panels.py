@@ -165,11 +165,11 @@ def _scales(
 
 
 def _wrapped(heading: str, width: float) -> list[str]:
-    return axes.wrap(heading, width, HEADING, lines=2)
+    return axes.wrap(heading, width, HEADING, lines=3)
 
 
 def _heading(panel: Panel, frame: _Frame, spare: float) -> list[str]:
-    """The panel's heading, which may take a second line in the spare room, and the vertical axis' label."""
+    """The panel's heading, which may take more lines in the spare room, and the vertical axis' label."""
     look = {"fill": axes.INK, "font_size": f"{HEADING:g}", "font_weight": "600"}
     parts = [
         axes.text(frame.left, 11 + LINE_HEIGHT * n, line, **look)

@@ -170,3 +170,15 @@ def test_a_matrix_has_a_number_in_every_cell_and_is_darker_where_it_is_larger() 
     assert shades == sorted(shades, reverse=True)
     assert shades[0] > 0.8
     assert shades[2] < 0.1
+
+
+def test_a_long_heading_of_a_narrow_panel_is_not_cut() -> None:
+    names = [
+        "Target",
+        "quirky-on-hard (positive control)",
+        "incompetent-validator (positive control)",
+    ]
+    made = [Panel(heading=name, figure=probe_figures(0.9)[0]) for name in names]
+    for row in draw(made):
+        shown = " ".join(words_of(parse(row)))
+        assert all(word in shown for name in names for word in name.split())
