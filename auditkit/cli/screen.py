@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from textwrap import shorten
 
 from rich.console import Console
 from rich.markup import escape
@@ -31,6 +32,9 @@ STYLES = {
     "INCONCLUSIVE": "bold yellow",
     "NOT_ASSESSED": "bold",
 }
+
+MAX_WHY = 420
+"""Characters of an explanation; the report has the whole."""
 
 
 def minutes(seconds: float) -> str:
@@ -126,13 +130,14 @@ def verdicts(report: Json) -> Table:
     table.add_column("Verdict")
     table.add_column("Why", ratio=4)
     table.add_column("Controls right")
-    for check in report["checks"]:
+    for number, check in enumerate(report["checks"], start=1):
         verdict = check["verdict"]
         style = STYLES[verdict["outcome"]]
+        rest = f" … (the rest: section 7.{number} of the report)"
         table.add_row(
             f"[bold]{_shown(check['check'])}[/bold]\n{_shown(check['claim'])}",
             f"[{style}]{verdict['outcome']}[/{style}]",
-            _shown(verdict["explanation"]),
+            _shown(shorten(verdict["explanation"], MAX_WHY, placeholder=rest)),
             _controls(check),
         )
     return table

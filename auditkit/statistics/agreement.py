@@ -102,8 +102,6 @@ def capa(
     """Chance-adjusted probabilistic agreement: how far two models put their mass on the same options,
     wrong ones included, beyond what the mass on right ones gives.
 
-    With 80 groups of 4 items its 95 % interval held the truth in 93.9 % of simulated runs.
-
     Args:
         first: Probabilities of an item's options, each summing to 1; as many items as answers.
         second: Those of the other model, over the same options.
@@ -152,8 +150,7 @@ def same_wrong(
 ) -> Estimate:
     """Of the items on which both are wrong, the share to which both give the same wrong answer.
 
-    Chance is the mean of ``1 / (n_options - 1)`` over those items. With 80 groups of 4 items the 95 %
-    interval held the truth in 97.5 % of simulated runs: it is wider than it says.
+    Chance is the mean of ``1 / (n_options - 1)`` over those items.
 
     Args:
         first: A whole number for each answer, shape [n_items].

@@ -6,15 +6,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import bundle_fixture as made
 import pytest
+from report_fixture import a_report
+from rich.console import Console
 from test_engine import SECOND, TOY, register
 
 from auditkit.cli import COMMANDS, main
 from auditkit.cli.run import exit_code
+from auditkit.cli.screen import verdicts
 from auditkit.store import Store
 
 PLAN = f"name: mine\nthreads: 1\nchecks: [{{id: {TOY}, params: {{n_items: 5}}}}]\n"
@@ -231,6 +235,16 @@ def test_exit_codes_of_a_run(run: Terminal, job: list[object], sets: list[str], 
     out = run.json(*job, *sets, "--exit-zero")
     assert exit_code({"outcomes": out["outcomes"], "checks": out["checks"]}) in (code, 2)
     run(*job, *sets, expect=exit_code({"outcomes": out["outcomes"], "checks": out["checks"]}))
+
+
+def test_a_long_explanation_is_cut_where_the_report_says_the_rest() -> None:
+    report = a_report()
+    report["checks"][1]["verdict"]["explanation"] = "All is told at length. " * 100
+    console = Console(record=True, width=100, file=StringIO())
+    console.print(verdicts(report))
+    shown = " ".join(console.export_text().split())
+    assert shown.count("told at length") < 25
+    assert "7.2" in shown
 
 
 @pytest.mark.parametrize(
