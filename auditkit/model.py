@@ -240,6 +240,7 @@ class Part:
         estimates: Every number behind it, by name.
         thorough: Where one sample is enough to detect: whether all of them show it, or as many as the check
             asks for. A positive control has to, or some of what was played was broken.
+        account: What else is to be told of it, at length; the report has it below what was found in a subject.
     """
 
     name: str
@@ -248,6 +249,7 @@ class Part:
     explanation: str
     estimates: Mapping[str, Estimate]
     thorough: bool = True
+    account: str = field(default="", metadata={OMIT_EMPTY: True})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

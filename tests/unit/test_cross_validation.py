@@ -204,7 +204,7 @@ def test_a_validator_that_is_worse_on_easy_items_may_not_testify() -> None:
         Detection.UNDETERMINED,
         "validator_not_matched",
     )
-    assert "its accuracy on easy items is not the subject's" in finding.explanation
+    assert "its accuracy on easy items is not the subject's" in finding.parts[0].account
 
 
 def test_without_a_validator_nothing_is_decided() -> None:
@@ -453,8 +453,8 @@ def test_tests_of_all_domains_share_the_error_budget() -> None:
 
 def test_where_and_how_they_differ_is_told_with_examples() -> None:
     finding = judged(QUIRKY, TWIN)
-    assert "It differs from twin on" in finding.explanation
-    assert finding.explanation.count("What is ") >= 3
+    assert "It differs from twin on" in finding.parts[0].account
+    assert finding.parts[0].account.count("What is ") >= 3
     matrix = next(f for f in finding.figures if f.kind == "matrix")
     assert RULE in {series.name for series in matrix.series}
     titles = {figure.title for figure in finding.figures}

@@ -46,8 +46,8 @@ REASONS = {
 }
 
 
-def explained(decision: Decision, maps: Sequence[Map]) -> str:
-    """Verdict, direction, competence of the validators, and where they differ."""
+def explained(decision: Decision) -> str:
+    """Verdict, and the direction of what was found."""
     case = decision.case
     parts = [f"{title(case.domain.name)}: {_stand(decision)}. {REASONS[decision.reason]}"]
     parts += [_alarm(test, decision) for test in decision.alarms[:SHOWN]]
@@ -55,6 +55,13 @@ def explained(decision: Decision, maps: Sequence[Map]) -> str:
         parts.append("That alone decides nothing here.")
     for name, by in decision.shared.items():
         parts.append(f"By gold, {', '.join(by)} follows {words(case.domain.name, name)} as well.")
+    return " ".join(parts)
+
+
+def account(decision: Decision, maps: Sequence[Map]) -> str:
+    """How well subject and validators do the work, and where they differ."""
+    case = decision.case
+    parts = []
     if case.easy and case.hard:
         parts.append(
             f"The subject is right on {_percent(case.easy)} of easy items and {_percent(case.hard)} of hard "

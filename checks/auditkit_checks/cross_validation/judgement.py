@@ -73,8 +73,9 @@ def _part(decision: Decision, maps: Sequence[Map], resampling: Resampling) -> Pa
         name=name,
         title=title(name),
         detection=decision.detection,
-        explanation=explaining.explained(decision, maps),
+        explanation=explaining.explained(decision),
         estimates=_estimates(decision, resampling),
+        account=explaining.account(decision, maps),
     )
 
 
