@@ -240,7 +240,7 @@ class Part:
         estimates: Every number behind it, by name.
         thorough: Where one sample is enough to detect: whether all of them show it, or as many as the check
             asks for. A positive control has to, or some of what was played was broken.
-        account: What else is to be told of it, at length; the report has it below what was found in a subject.
+        account: What else is to be told of it, at length; the report has it below what a subject showed.
     """
 
     name: str
