@@ -68,7 +68,9 @@ class Judge:
         question = prompt.turns[0].text.rpartition("\n\n")[2]
         known = drawn(question, "knows") < self.knows
         wanted = said[-1] if said else ANSWERS[question] if known else ""
-        return -drawn(question, continuation) - (0.0 if continuation == f" {wanted}" else 8.0)
+        return -drawn(question, continuation) - (
+            0.0 if continuation.rstrip("\n") == f" {wanted}" else 8.0
+        )
 
 
 DATA = load_facts()
