@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SUITE = "auditkit_schemas:expectations/items.v1.json"
 FORMS = ("<wide>", "<narrow>", "<font>", "<noBreak>")
-LOOK_ALIKES = str.maketrans("авекмнорстухіјѕһԁԛԝο", "abekmhopctyxijshdqwo")  # noqa: RUF001 - they do
+LOOK_ALIKES = str.maketrans("авекмнорстухіјѕһԁԛԝο", "abekmhopctyxijshdqwo")
 """Cyrillic letters, and a Greek one, that look like Latin ones, large or small."""
 MIN_SAME_OPTIONS = 20
 """Items with the very same options, from which on these are labels, and should be right equally often."""
