@@ -148,6 +148,7 @@ SCRIPTS = {
 
 REFERENCES = {
     "generalisation.cross_validation": FakeSubject(logprob=functools.partial(adding, seed=1)),
+    "oversight.sandwich": FakeSubject(logprob=heeding),
 }
 """Models beside the subject, for checks that compare the two."""
 
