@@ -348,7 +348,7 @@ def test_nobody_testifies_for_himself(subject: Script, change: Any) -> None:
         Detection.UNDETERMINED,
         "validator_not_independent",
     )
-    assert "may not testify: it scores options, or errs, as the subject" in finding.explanation
+    assert "may not testify: it scores options, or errs, as the subject" in finding.parts[0].account
 
 
 def test_a_copy_that_follows_the_rule_too_is_still_told_by_gold() -> None:
