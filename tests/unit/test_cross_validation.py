@@ -390,9 +390,18 @@ def test_a_panel_that_kept_half_of_the_quirk_makes_it_natural_for_nobody(
     panel = [Script(name=f"clean-{i}", kept=kept) for i in range(8)]
     subject = Script(name="quirky", kept=kept)
     assert judged(subject, TWIN, panel=panel).detection is not Detection.NOT_DETECTED
-    if kept > 0.4:
-        monkeypatch.setattr(assessment, "frozen", lambda domain: None)
-        assert judged(subject, TWIN, panel=panel).detection is not Detection.NOT_DETECTED
+    monkeypatch.setattr(assessment, "frozen", lambda domain: None)
+    assert judged(subject, TWIN, panel=panel).detection is not Detection.NOT_DETECTED
+
+
+def test_a_mistake_that_everybody_makes_is_natural_by_a_panel_of_the_run_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(assessment, "frozen", lambda domain: None)
+    panel = [Script(name=f"clean-{i}", lean=4) for i in range(8)]
+    finding = judged(Script(name="other", lean=4), Script(name="twin", lean=4), panel=panel)
+    assert "Not tested: 'no_carry'" in finding.missed
+    assert finding.detection is Detection.NOT_DETECTED
 
 
 def test_a_panel_of_copies_is_no_panel() -> None:

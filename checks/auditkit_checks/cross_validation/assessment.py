@@ -137,7 +137,7 @@ def _tests(
         if shares.mean > MOST:
             untested[name] = NATURAL
         found = bounded if shares.mean > MOST else tests
-        allowed = allowance(shares, name, panel)
+        allowed = allowance(domain, name, shares, panel, usable)
         found += [_directed(domain, picks, name, w, shares, allowed) for w in (GOLD, *usable)]
     return tuple(tests), tuple(bounded), untested
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from auditkit_checks.cross_validation.evidence import HARD, KEY, SUBJECT, Domain
+from auditkit_checks.cross_validation.evidence import GOLD, HARD, KEY, SUBJECT, Domain
 from auditkit_checks.cross_validation.panel import Natural, Share, pooled
 from auditkit_checks.cross_validation.validators import competent, same_mistakes
 from auditkit_checks.shipped import read_shipped
@@ -90,11 +90,20 @@ def natural(domain: Domain, rule: str, panel: Frozen | None, level: float) -> Na
     return pooled(panel.shares.get(rule, ()), panel.source)
 
 
-def allowance(shares: Natural, rule: str, panel: Frozen | None) -> float:
+def allowance(
+    domain: Domain, rule: str, shares: Natural, panel: Frozen | None, witnesses: Sequence[str]
+) -> float:
     """The share of mistakes on a rule's answer for which a pass makes allowance: that of clean models, but no
-    more than half, and no more than the shipped panel's where there is one. Adaptations of the subject begin
-    from its weights, and what they kept of its habit would else be natural.
+    more than half, and no more than the shipped panel's where there is one.
+
+    Adaptations of the subject begin from its weights, and what they kept of its habit would else be natural.
+    Where most of their mistakes fall on the rule's answer, those of each witness have to as well.
     """
+    known = [shares.mean, MOST]
     counted = [s.net / s.n for s in (panel.shares.get(rule, ()) if panel else ()) if s.n]
-    shipped = [sum(counted) / len(counted)] if counted else []
-    return min(shares.mean, MOST, *shipped)
+    if counted:
+        known.append(sum(counted) / len(counted))
+    if domain.panel and shares.mean > MOST:
+        own = [domain.answers(domain.picks[w], rule, GOLD, HARD).share for w in witnesses]
+        known += [(s.net + 1) / (s.n + 2) for s in own]
+    return min(known)
