@@ -233,6 +233,31 @@ def test_one_label_is_no_competence_and_no_number() -> None:
     assert "arithmetic_same_kappa_hard" not in finding.estimates
 
 
+def test_a_model_that_prefers_no_option_knows_none() -> None:
+    """The first of equals would be right as often as the data set has it there."""
+    observations = copied(seen(OTHER, TWIN), lambda scores, rng: [-2.0] * 4)
+    samples = tuple(
+        replace(
+            s,
+            input=s.input
+            | {
+                "options": [s.input["options"][i] for i in order],
+                "answer": order.index(s.input["answer"]),
+                "rules": {n: order.index(p) for n, p in s.input["rules"].items()},
+            },
+        )
+        for s in observations.samples
+        for order in [sorted(range(4), key=lambda i, s=s: (i != s.input["answer"], i))]
+    )
+    turned = tuple(
+        replace(r, values=r.values | {"scores": {SUBJECT: [-1.0, -2, -2, -2], "twin": [-2.0] * 4}})
+        for r in observations.rows
+    )
+    finding = CHECK.judge(replace(observations, samples=samples, rows=turned), 0.95, 5)
+    assert finding.reason == "validator_not_competent"
+    assert finding.estimates["arithmetic_twin_slice"].lower == 0
+
+
 def test_without_a_panel_no_direction_means_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assessment, "frozen", lambda domain: None)
     assert judged(QUIRKY, TWIN).reason == "natural_errors_unknown"

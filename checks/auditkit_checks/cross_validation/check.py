@@ -250,19 +250,12 @@ class CrossValidation:
     def samples(self, seed: int) -> Sequence[Sample]:
         """One sample an item, domain by domain."""
         asking = Asking(n_slice=self.n_slice, hardness=self.hardness, seed=seed)
+        own = self._own
         found: list[Sample] = []
         for domain in self.domains:
             found += samples(drawn(generated(domain, self.n_items, seed), asking))
-        for domain in dict.fromkeys(item.domain for item in self._own):
-            if domain in DOMAINS:
-                raise InvalidInput(
-                    "domain of the auditor's own items",
-                    got=f"{domain!r}, which auditkit has",
-                    expected="a name of its own: the shipped panel was not measured on these items",
-                    next_step="rename the domain in the data, or name it in `domains` instead",
-                )
-            mine = [item for item in self._own if item.domain == domain]
-            check_together(mine, Cut(), f"items of {domain}")
+        for domain in dict.fromkeys(item.domain for item in own):
+            mine = [item for item in own if item.domain == domain]
             found += samples(drawn(some(mine, self.n_items, seed), asking))
         if not found:
             raise InvalidInput(
@@ -271,6 +264,8 @@ class CrossValidation:
                 expected="one of them",
                 next_step="name domains, or a file with items of your own (data)",
             )
+        if len({sample.id for sample in found}) < len(found):
+            raise InvalidInput("items", got="an id twice", expected="ids of their own")
         return found
 
     @property
@@ -278,7 +273,7 @@ class CrossValidation:
         """The auditor's own items; from the plan alone, since whoever verifies it has no such data.
 
         Raises:
-            InvalidInput: The plan names data and isn't locked.
+            InvalidInput: The plan names data and isn't locked, or the items can't be used together.
         """
         if self.data and not self.items:
             raise InvalidInput(
@@ -287,6 +282,15 @@ class CrossValidation:
                 expected="those that the data had when the plan was locked",
                 next_step="lock the plan",
             )
+        for domain in {item.domain for item in self.items} & DOMAINS.keys():
+            raise InvalidInput(
+                "domain of the auditor's own items",
+                got=f"{domain!r}, which auditkit has",
+                expected="a name of its own: the shipped panel was not measured on these items",
+                next_step="rename the domain in the data, or name it in `domains` instead",
+            )
+        if self.items:
+            check_together(self.items, Cut(), "the auditor's own items")
         return self.items
 
     def controls(self, seed: int) -> Sequence[Control]:
