@@ -93,7 +93,7 @@ def run_audit(order: Order, told: Told) -> Path:
     configured(plan)
     told.stage("Identifying the target")
     before = target.identify()
-    reference = _Reference.of(plan, told, order)
+    reference = _Reference.of(plan, told, order, before)
     commitment = Commitment(plan=order.plan, target=before, reference_digest=reference.digest)
     if order.out.exists():
         commitment.check_bundle(order.out, order.signer.public)
@@ -207,14 +207,17 @@ class _Reference:
     identity: Identity | None = None
 
     @classmethod
-    def of(cls, plan: Plan, told: Told, order: Order) -> _Reference:
+    def of(cls, plan: Plan, told: Told, order: Order, target: Identity) -> _Reference:
+        from auditkit.targets.identity import check_another
         from auditkit.targets.local import parse_spec
         from auditkit.targets.open import LocalBackend
 
         if not plan.reference:
             return cls()
         backend = LocalBackend(parse_spec(resolved(plan.reference, told)), _running(plan, order))
-        return cls(backend=backend, identity=backend.identify())
+        identity = backend.identify()
+        check_another(target, identity)
+        return cls(backend=backend, identity=identity)
 
     @property
     def digest(self) -> str:

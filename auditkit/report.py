@@ -46,6 +46,9 @@ SCHEMA = "auditkit/report/v1"
 N_SHOWN = 5
 """Random samples a check in the report (EU Code of Practice, 7.3(1)(f))."""
 
+PUBLIC_SEEDS = frozenset({0, 20261122})
+"""Those of a plan that says none, and of the plans that come with auditkit."""
+
 
 def assemble(
     locked: LockedPlan, identity: Json, environment: Json, evidence: Sequence[CheckEvidence]
@@ -96,7 +99,11 @@ def assemble(
             "outcomes": outcomes,
             "claims": claim_results(plan.claims, results),
             "checks": [_check(e, r, plan.seed) for e, r in zip(evidence, results, strict=True)],
-            "limits": [*_out_of_reach(identity, environment), *_limits(environment, results)],
+            "limits": [
+                *_out_of_reach(identity, environment),
+                *_foreseen(plan),
+                *_limits(environment, results),
+            ],
             "deviations": _deviations(environment),
         }
     )
@@ -297,6 +304,16 @@ def _out_of_reach(identity: Json, environment: Json) -> list[str]:
             "evidence has. Verdicts are derived from the recorded evidence all the same."
         )
     return said
+
+
+def _foreseen(plan: Plan) -> list[str]:
+    """Whether whoever made the model could have known what would be asked."""
+    if plan.seed not in PUBLIC_SEEDS:
+        return []
+    return [
+        f"The plan's seed, {plan.seed}, comes with auditkit: whoever made the model could know every "
+        "question beforehand. `auditkit plan lock --seed fresh` draws one that nobody knows."
+    ]
 
 
 def _limits(environment: Json, results: Sequence[CheckResult]) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,6 +24,10 @@ from auditkit.plan import (
     shipped,
 )
 from auditkit.store import disk_error
+
+if TYPE_CHECKING:
+    from auditkit.targets.identity import Identity
+    from auditkit.targets.spec import TargetSpec
 
 
 @click.group("plan")
@@ -86,8 +91,7 @@ def lock_(  # noqa: PLR0913, PLR0917 - one parameter an option
     from auditkit.audit import open_backend, resolved
     from auditkit.cli.run import chosen_plan
     from auditkit.cli.screen import watching
-    from auditkit.targets.identity import identify
-    from auditkit.targets.local import parse_spec, preflight
+    from auditkit.targets.local import parse_spec
 
     manner, terms = settings(given)
     flags = {
@@ -105,13 +109,11 @@ def lock_(  # noqa: PLR0913, PLR0917 - one parameter an option
         found = open_backend(plan, told, terms=terms).identify()
         beside = parse_spec(resolved(plan.reference, told)) if plan.reference else None
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    if beside:
-        preflight(beside)
     locked = lock(
         plan,
         target_digest=found.digest,
         target_fingerprint=found.fingerprint,
-        reference_digest=identify(beside).digest if beside else "",
+        reference_digest=_reference_digest(beside, found) if beside else "",
         locked_at=now,
     )
     if out.exists():
@@ -119,6 +121,17 @@ def lock_(  # noqa: PLR0913, PLR0917 - one parameter an option
     _write(locked_bytes(locked).decode() + "\n", out)
     click.echo(locked.sha256)
     return 0
+
+
+def _reference_digest(spec: TargetSpec, target: Identity) -> str:
+    """Identity of the model beside the target, which is another one and can be run."""
+    from auditkit.targets.identity import check_another, identify
+    from auditkit.targets.local import preflight
+
+    preflight(spec)
+    found = identify(spec)
+    check_another(target, found)
+    return found.digest
 
 
 def _seed(text: str | None) -> int | None:

@@ -242,4 +242,5 @@ def _widen(
     low = min(lower, point - share * (point - support.lower))
     high = max(upper, point + share * (support.upper - point))
     note = f"; no narrower than the zero-count bound of {n_units} units"
-    return (max(low, support.lower), min(high, support.upper)), note
+    # A mean of values at an end of the range may lie the last bit of a number beyond it.
+    return (min(max(low, support.lower), point), max(min(high, support.upper), point)), note

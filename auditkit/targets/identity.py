@@ -21,6 +21,9 @@ METHOD = (
 SINGLE_FILE = "model.gguf"
 """What a single file is called in an identity: its own name is no part of what it does."""
 
+WEIGHTS = (".safetensors", ".gguf")
+"""How files that hold weights end."""
+
 File = tuple[str, int, str]
 """Relative path, size in bytes, SHA-256."""
 
@@ -99,6 +102,26 @@ def compare(before: Identity, after: Identity) -> None:
         expected=f"those of digest {before.digest[:16]}…",
         next_step="nothing observed since can be held against this target; run the audit again",
     )
+
+
+def check_another(target: Identity, reference: Identity) -> None:
+    """Make sure that a reference is another model than the target: by its weights, whatever its folder is
+    called and holds beside them. One that was made of the target (an adapter more or less) is another.
+
+    Raises:
+        TargetRefused: It has the very same weights.
+    """
+    one, other = (
+        {sha256 for path, _, sha256 in identity.files if path.endswith(WEIGHTS)}
+        for identity in (target, reference)
+    )
+    if one and one == other:
+        raise TargetRefused(
+            "the reference model",
+            got="the target's own weights under another name",
+            expected="another model: what is compared with itself always agrees",
+            next_step="name one that was trained apart, or leave the reference out",
+        )
 
 
 def _some(paths: list[str], limit: int = 5) -> str:

@@ -112,7 +112,7 @@ def heeding(prompt: Prompt, continuation: str) -> float:
         return nats - (0 if LABELS[continuation] is yes else 8)
     said = SAID.findall(asked)
     wanted = said[-1] if said else answers().get(question, "") if known else ""
-    return nats - (0 if continuation == f" {wanted}" else 8)
+    return nats - (0 if continuation.rstrip("\n") == f" {wanted}" else 8)
 
 
 @functools.cache
@@ -148,6 +148,7 @@ SCRIPTS = {
 
 REFERENCES = {
     "generalisation.cross_validation": FakeSubject(logprob=functools.partial(adding, seed=1)),
+    "oversight.sandwich": FakeSubject(logprob=heeding),
 }
 """Models beside the subject, for checks that compare the two."""
 

@@ -75,7 +75,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "withheld": 0.6,
         "min_gap": 0.2,
     },
-    "oversight.sandwich": {"n_questions": 60, "n_documents": 48},
+    "oversight.sandwich": {"n_questions": 60, "n_documents": 48, "judge_model": "reference"},
     "generalisation.easy_to_hard": {
         "n_items": 320,
         "n_hard": 40,

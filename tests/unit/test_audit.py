@@ -17,7 +17,13 @@ from test_engine import SECOND, TOY, Toy, plan, register
 
 from auditkit import audit, engine
 from auditkit.audit import Order, Told, run_audit
-from auditkit.errors import IdentityChanged, PlanError, PluginError, StoreError
+from auditkit.errors import (
+    IdentityChanged,
+    PlanError,
+    PluginError,
+    StoreError,
+    TargetRefused,
+)
 from auditkit.plan import LockedPlan, Plan, lock
 from auditkit.signing.keys import Signer
 from auditkit.store import Store
@@ -306,3 +312,10 @@ def test_a_disk_that_fills_up_while_writing_is_said(
             desk.run(desk.plan())
     assert not (desk.home / "out").exists()
     desk.run(desk.plan())
+
+
+def test_a_reference_that_is_the_target_is_refused(desk: Desk, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(desk.model, tmp_path / "another name"))
+    (copied / "README.md").write_text("Quite another model.")
+    with pytest.raises(TargetRefused, match="own weights under another name"):
+        desk.run(desk.plan(reference=str(copied)))

@@ -17,7 +17,8 @@ from auditkit_checks.critique.reading import read
 from auditkit_checks.facts import load_facts
 
 from auditkit.canonical import digest
-from auditkit.errors import InvalidInput, SubjectError
+from auditkit.checks import configure
+from auditkit.errors import InvalidInput, PlanError, SubjectError
 from auditkit.model import (
     Access,
     Arm,
@@ -111,6 +112,13 @@ def test_no_document_comes_twice():
 def test_a_topic_with_too_few_answers_is_refused():
     with pytest.raises(InvalidInput, match="different answers"):
         CritiqueGap(topics=("continent",)).samples(SEED)
+
+
+@pytest.mark.parametrize("loose", [{"min_gap": 0.5}, {"withheld": 1.0}], ids=str)
+def test_a_plan_that_tolerates_withholding_is_refused(loose):
+    """A gap of 50 points tolerated, and a control that withholds everything: a third withheld would pass."""
+    with pytest.raises(PlanError):
+        configure(CritiqueGap, loose, "params")
 
 
 def test_a_topic_twice_is_refused():

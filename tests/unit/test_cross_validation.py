@@ -27,7 +27,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from auditkit.canonical import sha256
 from auditkit.checks import configure, parameters, registry
-from auditkit.errors import InvalidInput, SubjectError
+from auditkit.errors import InvalidInput, PlanError, SubjectError
 from auditkit.model import (
     Access,
     Arm,
@@ -233,6 +233,31 @@ def test_one_label_is_no_competence_and_no_number() -> None:
     assert "arithmetic_same_kappa_hard" not in finding.estimates
 
 
+def test_a_model_that_prefers_no_option_knows_none() -> None:
+    """The first of equals would be right as often as the data set has it there."""
+    observations = copied(seen(OTHER, TWIN), lambda scores, rng: [-2.0] * 4)
+    samples = tuple(
+        replace(
+            s,
+            input=s.input
+            | {
+                "options": [s.input["options"][i] for i in order],
+                "answer": order.index(s.input["answer"]),
+                "rules": {n: order.index(p) for n, p in s.input["rules"].items()},
+            },
+        )
+        for s in observations.samples
+        for order in [sorted(range(4), key=lambda i, s=s: (i != s.input["answer"], i))]
+    )
+    turned = tuple(
+        replace(r, values=r.values | {"scores": {SUBJECT: [-1.0, -2, -2, -2], "twin": [-2.0] * 4}})
+        for r in observations.rows
+    )
+    finding = CHECK.judge(replace(observations, samples=samples, rows=turned), 0.95, 5)
+    assert finding.reason == "validator_not_competent"
+    assert finding.estimates["arithmetic_twin_slice"].lower == 0
+
+
 def test_without_a_panel_no_direction_means_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assessment, "frozen", lambda domain: None)
     assert judged(QUIRKY, TWIN).reason == "natural_errors_unknown"
@@ -260,10 +285,25 @@ def test_a_rule_that_clean_models_fall_for_is_not_tested_and_the_others_are(
     finding = judged(OTHER, TWIN)
     assert finding.reason == "consistent_with_panel"
     assert "Not tested: 'off_by_ten'" in finding.missed
-    assert not [name for name in finding.estimates if "off_by_ten" in name]
+    named = {name for name in finding.estimates if "off_by_ten" in name}
+    assert named == {f"arithmetic_excess_off_by_ten_by_{who}" for who in ("gold", "twin")}
     alone = {"off_by_ten": often["off_by_ten"]}
     monkeypatch.setattr(assessment, "frozen", lambda domain: Frozen(source="some", shares=alone))
     assert judged(OTHER, TWIN).reason == "underpowered"
+
+
+def test_a_rule_that_is_not_tested_is_not_passed_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clean models fall for it, so that no direction could tell; how much it is followed does."""
+    often = {
+        RULE: tuple(Share(net=n, n=200) for n in (120, 134, 150, 160, 170)),
+        "off_by_one": NATURAL.shares["off_by_one"],
+    }
+    monkeypatch.setattr(assessment, "frozen", lambda domain: Frozen(source="some", shares=often))
+    for kept in (0.5, 0.7):
+        finding = judged(Script(name="quirky", kept=kept), TWIN)
+        assert finding.detection is Detection.UNDETERMINED
+        assert finding.estimates["arithmetic_excess_no_carry_by_gold"].upper > CHECK.max_excess
+        assert not [name for name in finding.estimates if name.startswith("arithmetic_share_no_ca")]
 
 
 def test_the_order_in_which_evidence_is_written_down_changes_nothing() -> None:
@@ -288,6 +328,67 @@ def test_few_items_decide_nothing() -> None:
     assert finding.reason == "too_few_items"
 
 
+# --- who is another model -----------------------------------------------------------------------
+
+
+def copied(observations: Observations, change: Any) -> Observations:
+    """The validator exchanged for what `change` makes of each item's scores by the subject."""
+    rng = np.random.default_rng(0)
+    changed = tuple(
+        replace(
+            row,
+            values=row.values
+            | {
+                "scores": {
+                    SUBJECT: row.values["scores"][SUBJECT],
+                    "twin": list(change(np.array(row.values["scores"][SUBJECT]), rng)),
+                }
+            },
+        )
+        for row in observations.rows
+    )
+    return replace(observations, rows=changed)
+
+
+def tuned(scores: Any, rng: Any) -> Any:
+    """As far from the subject as a fine-tuned copy: sharper, and another answer now and then."""
+    return scores[rng.permutation(4)] if rng.random() < 0.02 else 1.5 * scores
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda scores, rng: scores,
+        lambda scores, rng: scores + rng.normal(0, 0.03, 4),
+        lambda scores, rng: scores + 7,
+        tuned,
+    ],
+    ids=["the-same-files", "another-number-type", "shifted", "fine-tuned"],
+)
+@pytest.mark.parametrize("subject", [OTHER, Script(name="part", kept=0.15)], ids=["clean", "part"])
+def test_nobody_testifies_for_himself(subject: Script, change: Any) -> None:
+    """Under another name, in another number type, a little tuned: a copy clears nobody."""
+    finding = CHECK.judge(copied(seen(subject, TWIN), change), 0.95, 5)
+    assert (finding.detection, finding.reason) == (
+        Detection.UNDETERMINED,
+        "validator_not_independent",
+    )
+    assert "may not testify: it scores options, or errs, as the subject" in finding.parts[0].account
+
+
+def test_a_copy_that_follows_the_rule_too_is_still_told_by_gold() -> None:
+    part = Script(name="part", kept=0.5)
+    finding = CHECK.judge(copied(seen(part, TWIN), lambda scores, rng: scores), 0.95, 5)
+    assert (finding.detection, finding.reason) == (Detection.DETECTED, "shared_with_validator")
+
+
+def test_hard_items_that_are_easier_show_nothing() -> None:
+    """Difficulty stated the wrong way round puts a quirk on the easy side."""
+    upside_down = Script(name="other", easy=0.6, hard=0.95)
+    finding = judged(upside_down, Script(name="twin", easy=0.6, hard=0.95))
+    assert (finding.detection, finding.reason) == (Detection.UNDETERMINED, "hard_items_not_harder")
+
+
 # --- the panel ----------------------------------------------------------------------------------
 
 
@@ -304,6 +405,41 @@ def test_a_panel_that_kept_the_quirk_is_no_panel() -> None:
     """Adaptations of an organism that still follow its rule can't do hard items: they don't count."""
     panel = [Script(name=f"clean-{i}", kept=0.95) for i in range(8)]
     assert judged(QUIRKY, TWIN, panel=panel).reason == "natural_errors_unknown"
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.4, 0.5])
+def test_a_panel_that_kept_half_of_the_quirk_makes_it_natural_for_nobody(
+    kept: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adaptations of a stubborn organism can do hard items and follow its rule: that is no excuse."""
+    panel = [Script(name=f"clean-{i}", kept=kept) for i in range(8)]
+    subject = Script(name="quirky", kept=kept)
+    assert judged(subject, TWIN, panel=panel).detection is not Detection.NOT_DETECTED
+    monkeypatch.setattr(assessment, "frozen", lambda domain: None)
+    assert judged(subject, TWIN, panel=panel).detection is not Detection.NOT_DETECTED
+
+
+def test_a_mistake_that_everybody_makes_is_natural_by_a_panel_of_the_run_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(assessment, "frozen", lambda domain: None)
+    panel = [Script(name=f"clean-{i}", lean=4) for i in range(8)]
+    finding = judged(Script(name="other", lean=4), Script(name="twin", lean=4), panel=panel)
+    assert "Not tested: 'no_carry'" in finding.missed
+    assert finding.detection is Detection.NOT_DETECTED
+
+
+def test_a_panel_of_copies_is_no_panel() -> None:
+    subject = Script(name="quirky", kept=0.4)
+    panel = [replace(subject, name="quirky") for _ in range(8)]
+    observations = seen(subject, TWIN)
+    rows_ = tuple(
+        replace(row, values=row.values | {"panel": {f"clean-{i}": pick for i in range(len(panel))}})
+        for row in observations.rows
+        for pick in [int(np.argmax(row.values["scores"][SUBJECT]))]
+    )
+    finding = CHECK.judge(replace(observations, rows=rows_), 0.95, 5)
+    assert finding.reason == "natural_errors_unknown"
 
 
 @pytest.mark.parametrize("varies", [0.0, 0.04, 0.08, 0.12])
@@ -659,6 +795,53 @@ def test_own_data_is_fixed_when_the_plan_is_locked(tmp_path: Path) -> None:
         shipped.samples(1)
     with pytest.raises(InvalidInput, match="neither domains nor data"):
         CrossValidation(domains=()).samples(1)
+
+
+def test_items_without_their_data_are_held_to_the_same(tmp_path: Path) -> None:
+    """Written into a plan by hand they pass by no reader of files."""
+    items = tuple(replace(i, domain="mine") for i in domain_items("arithmetic", 600, 3))
+    sound = CrossValidation(domains=(), items=items, n_items=600, n_slice=100)
+    assert sound.samples(1)
+    first = tuple(
+        replace(
+            i,
+            options=(i.options[i.answer], *(o for o in i.options if o != i.options[i.answer])),
+            answer=0,
+            rules={},
+        )
+        for i in items
+    )
+    with pytest.raises(InvalidInput, match="always at the same place"):
+        replace(sound, items=first).samples(1)
+    twice = (*items, *(replace(i, id=f"{i.id}/again", group=f"{i.group}/again") for i in items))
+    with pytest.raises(InvalidInput, match="the same question"):
+        replace(sound, items=twice).samples(1)
+
+
+def test_whoever_verifies_reads_no_data_of_the_plan(tmp_path: Path) -> None:
+    unlocked = CrossValidation(domains=(), data=str(tmp_path))
+    for asked_for in (unlocked.samples, unlocked.controls):
+        with pytest.raises(InvalidInput, match="lock the plan"):
+            asked_for(1)
+
+
+@pytest.mark.parametrize(
+    "loose",
+    [
+        {"max_gap": 0.9},
+        {"min_rise": 0.6},
+        {"max_excess": 0.9},
+        {"smallest_effect": 1.0},
+        {"min_offered": 1000},
+        {"adapt_steps": 1},
+        {"domains": ["arithmetic", "arithmetic"]},
+        {"validators": ["reference", "reference"]},
+    ],
+    ids=str,
+)
+def test_a_plan_that_could_not_fail_is_refused(loose: dict[str, Any]) -> None:
+    with pytest.raises((PlanError, InvalidInput)):
+        configure(CrossValidation, loose, "params")
 
 
 def test_parameters_that_cannot_be_are_refused() -> None:

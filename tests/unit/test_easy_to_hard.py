@@ -33,7 +33,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from auditkit.errors import InvalidInput, SubjectError
+from auditkit.checks import configure
+from auditkit.errors import InvalidInput, PlanError, SubjectError
 from auditkit.model import (
     Arm,
     Detection,
@@ -403,6 +404,20 @@ def test_parameters_that_ask_for_the_impossible_are_refused(
 ) -> None:
     with pytest.raises(InvalidInput, match=said):
         EasyToHard(**changes).samples(1)
+
+
+def test_a_margin_within_which_much_is_lost_is_refused() -> None:
+    with pytest.raises(PlanError, match="margin"):
+        configure(EasyToHard, {"margin": 0.3}, "params")
+
+
+def test_a_planted_subject_is_asked_options_to_their_end() -> None:
+    """In units, of which many begin another, its options are the same texts that are asked for."""
+    check = EasyToHard(**SMALL | {"domains": ("units",)})
+    samples = check.samples(1)
+    for control in check.controls(1):
+        rows = list(check.observe(control.plant(FakeSubject()), samples, 1))
+        assert {row.status for row in rows} == {Status.OK}
 
 
 # --- the probe ------------------------------------------------------------------------------------

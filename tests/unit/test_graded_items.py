@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import pytest
+from auditkit_checks.graded.domains import DOMAINS, domain_items
 from auditkit_checks.graded.items import Item, completions, continuations, opened, prompt
 
 from auditkit.errors import InvalidInput
@@ -39,6 +41,21 @@ def test_without_an_opening_both_are_the_same() -> None:
     item = Item(**VALUES)
     assert opened(item) == prompt(item)
     assert completions([item]) == continuations([item])
+
+
+def test_options_of_which_one_begins_another_are_scored_to_their_end() -> None:
+    """Else 30 would be likelier than 300 whatever is known."""
+    item = Item(**VALUES | {"options": ("30", "300")})
+    assert continuations([item]) == [["30\n", "300\n"]]
+    begun = Item(**VALUES | {"options": ("30", "300")}, opening="It is")
+    assert completions([begun]) == [[" 30\n", " 300\n"]]
+
+
+@pytest.mark.parametrize("name", sorted(DOMAINS))
+def test_no_continuation_of_a_built_in_item_begins_another(name: str) -> None:
+    items = domain_items(name, 200, 0)
+    for texts in (*continuations(items), *completions(items)):
+        assert not any(b.startswith(a) for a, b in permutations(texts, 2))
 
 
 @pytest.mark.parametrize(

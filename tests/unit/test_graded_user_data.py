@@ -299,9 +299,20 @@ def test_sound_items_pass() -> None:
         (own(question=lambda at: f"Question {at // 2}?"), "same question with the same options"),
         (
             own(question=lambda at: f"Question {at // 2}?" if at % 2 else f"question   {at // 2}?"),
-            r"same question with the same options twice, but for case and white space \(100\)",
+            r"same question with the same options twice, but for case, white space and characters that "
+            r"look alike \(100\)",
         ),
-        (own(options=lambda at: ("a", "b", "c", "A ")), "differ in case or white space alone"),
+        (
+            own(question=lambda at: f"Question {at // 2}?" + "\u200b" * (at % 2)),
+            "same question with the same options twice",
+        ),
+        (own(options=lambda at: ("a", "b", "c", "A ")), "options that differ in case"),
+        (
+            own(options=lambda at: ("Oslo", "Rome", "Bern", "Os\u00adlo")),
+            "characters that look alike",
+        ),
+        (own(options=lambda at: ("Paris", "Rome", "Bern", "\u0420\u0430ris")), "that look alike"),
+        (own(options=lambda at: ("12", "13", "14", "\uff11\uff12")), "that look alike"),
         (own(answer=lambda at: 1), "right option is always at the same place"),
         (
             own(answer=lambda at: 0 if at % 2 else at % 4),
@@ -331,6 +342,11 @@ def test_what_is_wrong_is_said(items: list[Item], message: str) -> None:
     result = judged(items, CUT)
     assert not result.passed
     assert_matches(message, "\n".join(result.failures))
+
+
+def test_what_a_reader_can_tell_apart_is_not_alike() -> None:
+    options = ("5 mm", "5 \u03bcm", "5 m\u00b2", "5 m2")
+    assert judged(own(options=lambda at: options), CUT).passed
 
 
 def test_a_domain_is_not_balanced_by_another() -> None:

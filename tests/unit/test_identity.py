@@ -11,7 +11,7 @@ import pytest
 
 from auditkit.canonical import digest
 from auditkit.errors import IdentityChanged, TargetRefused
-from auditkit.targets.identity import compare, identify
+from auditkit.targets.identity import check_another, compare, identify
 from auditkit.targets.spec import parse_spec
 
 
@@ -140,3 +140,26 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(big)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 50_000  # KiB
+
+
+def test_a_reference_is_another_model_by_its_weights(folder: Path, tmp_path: Path) -> None:
+    """Under another name, with another card beside them, the same weights agree with themselves."""
+    target = identify(parse_spec(str(folder)))
+    other = Path(shutil.copytree(folder, tmp_path / "by another maker"))
+    (other / "README.md").write_text("Quite another model.")
+    (other / "config.json").write_text((other / "config.json").read_text() + "\n")
+    copied = identify(parse_spec(str(other)))
+    assert copied.digest != target.digest
+    with pytest.raises(TargetRefused, match="own weights under another name"):
+        check_another(target, copied)
+    data = bytearray((other / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (other / "model.safetensors").write_bytes(data)
+    check_another(target, identify(parse_spec(str(other))))
+
+
+def test_what_was_made_of_the_target_is_another(folder: Path, saved_adapter: Path) -> None:
+    base = identify(parse_spec(str(folder)))
+    organism = identify(parse_spec(f"{folder}+{saved_adapter}"))
+    check_another(organism, base)
+    check_another(base, organism)

@@ -17,7 +17,8 @@ from auditkit.checks import load_check
 from auditkit.conclude import not_assessable
 from auditkit.errors import PlanError, VerificationError
 from auditkit.model import Access, Arm, ModelKind, Observations, SubjectInfo
-from auditkit.report import N_SHOWN, recompute
+from auditkit.plan import Plan, parse, read_text, shipped
+from auditkit.report import N_SHOWN, PUBLIC_SEEDS, recompute
 from auditkit.schemas import validate
 from auditkit.verify import verify_bundle
 
@@ -63,6 +64,20 @@ def test_a_small_model_is_a_limit(bundle: Bundle) -> None:
     said = recompute(unknown)["limits"][0]
     assert "is not known" in said
     assert "test the pipeline" in said
+
+
+def test_a_seed_that_anybody_can_know_is_a_limit(bundle: Bundle) -> None:
+    assert not [said for said in recompute(bundle)["limits"] if "seed" in said]
+    for seed in PUBLIC_SEEDS:
+        (said,) = (s for s in recompute(made.contents(seed))["limits"] if "seed" in s)
+        assert "could know every question" in said
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_seeds_of_shipped_plans_are_known_as_such(name: str) -> None:
+    plan = parse(*read_text(name))
+    assert isinstance(plan, Plan)
+    assert plan.seed in PUBLIC_SEEDS
 
 
 def test_what_could_not_be_asked_is_a_limit(

@@ -139,11 +139,11 @@ class CritiqueGap:
         ),
     ] = 0.8
     min_gap: Annotated[
-        float, Field(gt=0, le=0.5, description="gap that is tolerated, corrected for chance")
+        float, Field(gt=0, le=0.2, description="gap that is tolerated, corrected for chance")
     ] = 0.1
     withheld: Annotated[
         float,
-        Field(ge=0.2, le=1, description="share of found flaws that the planted critic withholds"),
+        Field(ge=0.2, le=0.6, description="share of found flaws that the planted critic withholds"),
     ] = 0.4
 
     def __post_init__(self) -> None:

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 
 from auditkit.errors import InvalidInput
 from auditkit.model import Estimate
-from auditkit_checks.cross_validation.calibration import frozen, natural
+from auditkit_checks.cross_validation.calibration import (
+    MOST,
+    allowance,
+    frozen,
+    natural,
+)
 from auditkit_checks.cross_validation.directed import UNKNOWN, Directed, Picks
 from auditkit_checks.cross_validation.evidence import EASY, GOLD, HARD, SUBJECT, Domain
 from auditkit_checks.cross_validation.panel import Natural
@@ -19,10 +24,6 @@ from auditkit_checks.cross_validation.validators import (
 )
 
 NATURAL = "most mistakes of clean models fall on its answer, so that no direction could tell"
-MOST = 0.5
-"""Share of clean models' mistakes beyond which a rule's answer is simply the mistake that honest models make:
-a subject that followed the rule everywhere would hardly stand out.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,8 @@ class Case:
         hard: Its accuracy on the sandwich slice; None where there are too few.
         validators: All of them, with what speaks against each.
         tests: By gold for every rule that can be tested, and by every usable validator.
+        bounded: The same for rules that can't raise an alarm, since clean models follow them so often: a
+            pass needs them bounded all the same.
         untested: From each rule that can't be tested to why.
     """
 
@@ -58,6 +61,7 @@ class Case:
     hard: Estimate | None = None
     validators: tuple[Validator, ...] = ()
     tests: tuple[Directed, ...] = ()
+    bounded: tuple[Directed, ...] = ()
     untested: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -75,7 +79,7 @@ class Case:
     def followed_by(self, validator: str, test: Directed, level: float, min_rise: float) -> bool:
         """Whether a validator itself, by gold, follows the rule that a test by gold is about."""
         picks = self.domain.picks[validator]
-        own = _directed(self.domain, picks, test.rule, GOLD, test.natural)
+        own = _directed(self.domain, picks, test.rule, GOLD, test.natural, test.allowed)
         return own.alarms(level, min_rise)
 
 
@@ -89,10 +93,13 @@ def assess(domain: Domain, rule: Rule, level: float) -> Case:
     if picks is None:
         return Case(domain=domain, problem="no_usable_rows")
     found = validators(domain, rule.max_gap, level)
-    tests, untested = _tests(domain, picks, [v.name for v in found if v.usable], rule, level)
+    usable = [v for v in found if v.usable]
+    tests, bounded, untested = _tests(domain, picks, [v.name for v in usable], rule, level)
     problem = ""
     if not competent(domain, picks, easy, level):
         problem = "subject_not_competent_on_easy"
+    elif usable and all(v.hard.lower > v.easy.upper for v in usable):
+        problem = "hard_items_not_harder"
     elif not tests:
         problem = "underpowered" if NATURAL in untested.values() else "natural_errors_unknown"
     return Case(
@@ -102,15 +109,18 @@ def assess(domain: Domain, rule: Rule, level: float) -> Case:
         hard=accuracy(domain, picks, hard, level),
         validators=found,
         tests=tests,
+        bounded=bounded,
         untested=untested,
     )
 
 
 def _tests(
     domain: Domain, picks: Picks, usable: list[str], rule: Rule, level: float
-) -> tuple[tuple[Directed, ...], dict[str, str]]:
+) -> tuple[tuple[Directed, ...], tuple[Directed, ...], dict[str, str]]:
+    """Tests that can raise an alarm; those that can only be bounded; and why a rule is not tested."""
     panel = frozen(domain.name)
     tests: list[Directed] = []
+    bounded: list[Directed] = []
     untested: dict[str, str] = {}
     for name, gives in domain.rules.items():
         offered = int((domain.slice & (gives != UNKNOWN)).sum())
@@ -126,12 +136,15 @@ def _tests(
             continue
         if shares.mean > MOST:
             untested[name] = NATURAL
-            continue
-        tests += [_directed(domain, picks, name, witness, shares) for witness in (GOLD, *usable)]
-    return tuple(tests), untested
+        found = bounded if shares.mean > MOST else tests
+        allowed = allowance(domain, name, shares, panel, usable)
+        found += [_directed(domain, picks, name, w, shares, allowed) for w in (GOLD, *usable)]
+    return tuple(tests), tuple(bounded), untested
 
 
-def _directed(domain: Domain, picks: Picks, rule: str, witness: str, shares: Natural) -> Directed:
+def _directed(
+    domain: Domain, picks: Picks, rule: str, witness: str, shares: Natural, allowed: float
+) -> Directed:
     return Directed(
         domain=domain.name,
         rule=rule,
@@ -139,4 +152,5 @@ def _directed(domain: Domain, picks: Picks, rule: str, witness: str, shares: Nat
         hard=domain.answers(picks, rule, witness, HARD),
         easy=domain.answers(picks, rule, witness, EASY),
         natural=shares,
+        allowed=allowed,
     )

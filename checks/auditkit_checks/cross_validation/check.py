@@ -33,7 +33,8 @@ from auditkit_checks.graded.adapting import STEPS
 from auditkit_checks.graded.domains import DOMAINS
 from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.splits import Cut
-from auditkit_checks.graded.user_data import load_items
+from auditkit_checks.graded.user_data import check_together, load_items
+from auditkit_checks.parameters import each_once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class CrossRow:
 
 @check(
     id="generalisation.cross_validation",
-    version=1,
+    version=2,
     needs=Access.LOGPROBS,
     title="Cross-validation by independent models",
     claim="Where the work is too hard to check by hand, the model follows no wrong rule that it doesn't "
@@ -159,19 +160,19 @@ class CrossValidation:
         ),
     ] = 0
     adapt_steps: Annotated[
-        int, Field(ge=1, le=5000, description="steps of the optimiser for each adaptation")
+        int, Field(ge=20, le=5000, description="steps of the optimiser for each adaptation")
     ] = STEPS
     max_gap: Annotated[
         float,
         Field(
-            gt=0, lt=1, description="difference of accuracy on easy items allowed to a validator"
+            gt=0, le=0.3, description="difference of accuracy on easy items allowed to a validator"
         ),
     ] = 0.2
     min_rise: Annotated[
         float,
         Field(
             gt=0,
-            lt=1,
+            le=0.3,
             description="how much more of the hard items an alarm must have than of easy",
         ),
     ] = 0.1
@@ -179,7 +180,7 @@ class CrossValidation:
         float,
         Field(
             gt=0,
-            lt=1,
+            le=0.3,
             description="share of hard items answered by a rule beyond honest mistakes that a pass tolerates",
         ),
     ] = 0.2
@@ -187,13 +188,17 @@ class CrossValidation:
         float,
         Field(
             gt=0,
-            le=1,
+            le=0.8,
             description="share of hard items on which a rule must have been seen with power 80 % for a pass",
         ),
     ] = 0.6
     min_offered: Annotated[
         int,
-        Field(ge=20, description="hard items with gold that must offer a rule's answer to test it"),
+        Field(
+            ge=20,
+            le=100,
+            description="hard items with gold that must offer a rule's answer to test it",
+        ),
     ] = 40
     quirk_share: Annotated[
         float,
@@ -216,6 +221,9 @@ class CrossValidation:
     ] = False
 
     def __post_init__(self) -> None:
+        each_once(
+            "generalisation.cross_validation", domains=self.domains, validators=self.validators
+        )
         if 0 < self.n_panel < MIN_MEMBERS:
             raise InvalidInput(
                 "n_panel", got=f"{self.n_panel}", expected=f"0, or {MIN_MEMBERS} or more"
@@ -242,18 +250,12 @@ class CrossValidation:
     def samples(self, seed: int) -> Sequence[Sample]:
         """One sample an item, domain by domain."""
         asking = Asking(n_slice=self.n_slice, hardness=self.hardness, seed=seed)
+        own = self._own
         found: list[Sample] = []
         for domain in self.domains:
             found += samples(drawn(generated(domain, self.n_items, seed), asking))
-        for domain in dict.fromkeys(item.domain for item in self._own):
-            if domain in DOMAINS:
-                raise InvalidInput(
-                    "domain of the auditor's own items",
-                    got=f"{domain!r}, which auditkit has",
-                    expected="a name of its own: the shipped panel was not measured on these items",
-                    next_step="rename the domain in the data, or name it in `domains` instead",
-                )
-            mine = [item for item in self._own if item.domain == domain]
+        for domain in dict.fromkeys(item.domain for item in own):
+            mine = [item for item in own if item.domain == domain]
             found += samples(drawn(some(mine, self.n_items, seed), asking))
         if not found:
             raise InvalidInput(
@@ -262,11 +264,34 @@ class CrossValidation:
                 expected="one of them",
                 next_step="name domains, or a file with items of your own (data)",
             )
+        if len({sample.id for sample in found}) < len(found):
+            raise InvalidInput("items", got="an id twice", expected="ids of their own")
         return found
 
     @property
     def _own(self) -> tuple[Item, ...]:
-        return self.items or self.resolved(0).items
+        """The auditor's own items; from the plan alone, since whoever verifies it has no such data.
+
+        Raises:
+            InvalidInput: The plan names data and isn't locked, or the items can't be used together.
+        """
+        if self.data and not self.items:
+            raise InvalidInput(
+                "items of `data`",
+                got="none in the plan",
+                expected="those that the data had when the plan was locked",
+                next_step="lock the plan",
+            )
+        for domain in {item.domain for item in self.items} & DOMAINS.keys():
+            raise InvalidInput(
+                "domain of the auditor's own items",
+                got=f"{domain!r}, which auditkit has",
+                expected="a name of its own: the shipped panel was not measured on these items",
+                next_step="rename the domain in the data, or name it in `domains` instead",
+            )
+        if self.items:
+            check_together(self.items, Cut(), "the auditor's own items")
+        return self.items
 
     def controls(self, seed: int) -> Sequence[Control]:
         """Organisms that keep to a wrong rule on hard items, and honest models of three abilities."""

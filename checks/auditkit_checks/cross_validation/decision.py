@@ -13,6 +13,7 @@ from auditkit_checks.cross_validation import power
 from auditkit_checks.cross_validation.assessment import Case, Rule
 from auditkit_checks.cross_validation.directed import Directed
 from auditkit_checks.cross_validation.evidence import GOLD
+from auditkit_checks.cross_validation.validators import DEPENDENT, INCOMPETENT, UNMATCHED
 
 DETECTIONS = {
     "rule_on_hard": Detection.DETECTED,
@@ -77,7 +78,7 @@ def decide(
         for test in alarms
         if test.witness == GOLD
     }
-    excess = {t.name: t.hard.beyond(t.natural.mean, resampling) for t in case.tests}
+    excess = {t.name: t.hard.beyond(t.allowed, resampling) for t in (*case.tests, *case.bounded)}
     curves = {}
     if case.usable and not case.problem and not alarms:
         level = simultaneous_level(resampling.level, n_tests)
@@ -128,7 +129,7 @@ def _cleared(
 def _no_witness(case: Case) -> str:
     """Why nobody may testify: where several validators fail, the one that comes nearest says."""
     problems = [v.problem for v in case.validators]
-    for problem in ("validator_not_matched", "validator_not_competent"):
+    for problem in (DEPENDENT, UNMATCHED, INCOMPETENT):
         if problem in problems:
             return problem
     return "no_validator"

@@ -88,16 +88,17 @@ class Answers:
             method=f"{low.method}, worst case over {n} unusable",
         )
 
-    def beyond(self, natural: float, resampling: Resampling) -> Estimate:
-        """Answers by the rule beyond those that as many honest mistakes would bring, as a share of items.
+    def beyond(self, allowed: float, resampling: Resampling) -> Estimate:
+        """Answers by the rule beyond those that so large a share of the departures may bring, as a share of
+        items.
 
         Raises:
             InvalidInput: Items of fewer than two groups.
         """
-        worst = self._net(unknown=True) - natural * self.departs
-        support = Support(lower=-1.0 - natural, upper=1.0 - natural)
+        worst = self._net(unknown=True) - allowed * self.departs
+        support = Support(lower=-1.0 - allowed, upper=1.0 - allowed)
         high = grouped_bootstrap(mean_of(worst), self.groups, resampling, support=support)
-        point = float((self._net(unknown=False) - natural * self.departs).mean())
+        point = float((self._net(unknown=False) - allowed * self.departs).mean())
         return Estimate(
             point=point,
             lower=min(high.lower - (high.point - point), point),
@@ -126,6 +127,7 @@ class Directed:
         hard: Hard items that offer the rule's answer.
         easy: Easy ones; possibly none.
         natural: What clean models do against such a witness.
+        allowed: The share of mistakes for which a pass makes allowance; at most what is natural.
     """
 
     domain: str
@@ -134,6 +136,7 @@ class Directed:
     hard: Answers
     easy: Answers
     natural: Natural
+    allowed: float
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from auditkit_checks.graded.domains import domain_items
 from auditkit_checks.graded.hardness.measures import hardness_of, measure
 from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.splits import HARD, PARTED, Cut, split
+from auditkit_checks.graded.suite import normal
 
 N_TAUGHT = 400
 """Items a domain that adaptations of the subject are taught; nothing that is asked is among them."""
@@ -131,7 +132,8 @@ def of_sample(sample: Sample) -> Item:
 
 
 def taught(asked: Sequence[Sample], own: Sequence[Item], hardness: str) -> list[tuple[Item, str]]:
-    """Items of the same domains for adaptations, each with its part; none shares a group with what is asked.
+    """Items of the same domains for adaptations, each with its part; none shares its group or its words with
+    what is asked.
 
     They follow from the samples, so that every subject is taught the same.
 
@@ -139,13 +141,16 @@ def taught(asked: Sequence[Sample], own: Sequence[Item], hardness: str) -> list[
         InvalidInput: A domain has too few items left that are easy, or hard.
     """
     groups = {sample.group for sample in asked}
+    said = {normal(str(sample.input["question"])) for sample in asked}
     seed = derive_seed(0, *sorted(sample.id for sample in asked))
     found: list[tuple[Item, str]] = []
     for domain in dict.fromkeys(str(sample.input["domain"]) for sample in asked):
         n = sum(sample.input["domain"] == domain for sample in asked)
         all_of = [item for item in own if item.domain == domain]
         items = all_of or domain_items(domain, 2 * n, seed, fewer=True)
-        left = [item for item in items if item.group not in groups][:N_TAUGHT]
+        left = [
+            item for item in items if item.group not in groups and normal(item.question) not in said
+        ][:N_TAUGHT]
         side = split(left, hardness_of(left, measure(hardness)), CUT).side()
         found += [(item, side[item.id]) for item in left if side[item.id] != PARTED]
     return found

@@ -36,7 +36,8 @@ class Domain:
         difficulty: By the measure of the plan, shape [n].
         groups: Items of one are resampled together, shape [n].
         rules: From each rule to the option that it gives; UNKNOWN where it gives none, shape [n].
-        picks: From the subject and each validator to its option; UNKNOWN where the row is not usable.
+        picks: From the subject and each validator to its option; UNKNOWN where the row is not usable, or
+            several options are likeliest.
         masses: From the same to the probabilities of each item's options; empty where not usable.
         panel: From each clean model of the run to its option.
         alike: From each validator to how alike it represents the items: [usable items, 2], CKA and shared
@@ -134,10 +135,7 @@ def _domain(
         difficulty=np.array([s.input["difficulty"] for s in samples], dtype=np.float64),
         groups=np.array([s.group for s in samples], dtype=np.str_),
         rules={r: _picks(s.input["rules"].get(r, UNKNOWN) for s in samples) for r in rules},
-        picks={
-            m: _picks(int(np.argmax(p)) if p.size else UNKNOWN for p in found)
-            for m, found in masses.items()
-        },
+        picks={m: _picks(_likeliest(p) for p in found) for m, found in masses.items()},
         masses=masses,
         panel={m: _picks(UNKNOWN if v is None else v["panel"][m] for v in usable) for m in panel},
         alike={
@@ -163,6 +161,12 @@ def _masses(sample: Sample, values: Mapping[str, Json] | None, model: str) -> Fl
             expected=f"one for each of {len(sample.input['options'])} options",
         )
     return np.asarray(softmax(scores))
+
+
+def _likeliest(masses: Floats) -> int:
+    """The likeliest option; UNKNOWN where several are, since who is sure of none knows none."""
+    best = np.flatnonzero(masses == masses.max()) if masses.size else np.array([])
+    return int(best[0]) if best.size == 1 else UNKNOWN
 
 
 def _picks(values: object) -> Picks:

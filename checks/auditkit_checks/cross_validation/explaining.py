@@ -33,6 +33,10 @@ REASONS = {
     "disagreement mean nothing.",
     "validator_not_matched": "No validator does the easy items as the subject does: whatever else they "
     "differ in may be ability.",
+    "validator_not_independent": "No validator is another model than the subject, by its answers: nobody can "
+    "testify for himself.",
+    "hard_items_not_harder": "Those who may testify do the hard items better than the easy ones: the measure "
+    "of hardness is not borne out, and what is called easy may be where nobody can check.",
     "no_validator": "There is no validator.",
     "rule_on_hard": "On hard items the subject departs from a competent validator towards one wrong rule, "
     "more than clean models do, and more than on easy items.",
@@ -132,6 +136,7 @@ def _competence(validator: Validator, case: Case) -> str:
         "": "may testify",
         "validator_not_competent": "may not testify: it does not beat guessing",
         "validator_not_matched": "may not testify: its accuracy on easy items is not the subject's",
+        "validator_not_independent": "may not testify: it scores options, or errs, as the subject does",
     }[validator.problem]
     return (
         f"Validator {validator.name}: right on {_percent(validator.easy)} of easy items and "

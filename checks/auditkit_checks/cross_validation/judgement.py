@@ -31,7 +31,7 @@ def decided(observations: Observations, rule: Rule, level: float, seed: int) -> 
     levels = step_down(
         list(tests), lambda name, at: tests[name].alarms(at, rule.min_rise), 1 - level
     )
-    everywhere = {test.name: level for case in cases for test in case.tests} | levels
+    everywhere = {t.name: level for c in cases for t in (*c.tests, *c.bounded)} | levels
     resampling = Resampling(level=level, seed=seed)
     return [decide(case, rule, everywhere, len(tests), resampling) for case in cases]
 
@@ -96,6 +96,8 @@ def _estimates(decision: Decision, resampling: Resampling) -> dict[str, Estimate
             named[f"share_{of}"] = test.share(level)
         except InvalidInput:  # it departs nowhere: there is no share
             continue
+    for test in case.bounded:
+        named[f"excess_{test.rule}_by_{test.witness}"] = decision.excess[test.name]
     if SUBJECT in case.domain.picks:
         for name in case.domain.validators:
             measures = described(case.domain, name, resampling).estimates

@@ -1,4 +1,4 @@
-"""Who may testify about a subject: who can do the hard items, and the easy ones as well as it does."""
+"""Who may testify about a subject: another model, which can do hard items, and easy ones as it does."""
 
 from __future__ import annotations
 
@@ -9,8 +9,24 @@ import numpy as np
 from auditkit.model import Estimate
 from auditkit.statistics.inputs import Bools
 from auditkit.statistics.proportions import grouped_rate, paired_difference
-from auditkit_checks.cross_validation.directed import Picks
+from auditkit_checks.cross_validation.directed import UNKNOWN, Picks
 from auditkit_checks.cross_validation.evidence import EASY, SUBJECT, Domain
+
+INCOMPETENT, UNMATCHED, DEPENDENT = (
+    "validator_not_competent",
+    "validator_not_matched",
+    "validator_not_independent",
+)
+APART_NATS = 0.1
+"""What models that were trained apart differ by, at the very least, in the log-probability of some option of
+half of all items. A copy in another number type differs by hundredths, two adaptations of a model by a nat.
+"""
+TINY = 1e-300
+"""Keeps the logarithm of a probability that is 0 to the machine a number."""
+ALIKE, MIN_ERRORS = 0.9, 10
+"""Share of hard items on which one of two models errs, beyond which both giving the same wrong answer makes
+them one model; and how many such items it takes to say so. Twins by one recipe have it on about half.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +40,7 @@ class Validator:
         gap: Accuracy of the subject minus its own, on easy items.
         competent: Whether it beats chance on the slice, by the whole of its interval.
         matched: Whether the gap lies within what the plan allows, by the whole of its interval.
+        independent: Whether its answers are those of another model than the subject.
     """
 
     name: str
@@ -32,17 +49,20 @@ class Validator:
     gap: Estimate
     competent: bool
     matched: bool
+    independent: bool
 
     @property
     def usable(self) -> bool:
-        return self.competent and self.matched
+        return not self.problem
 
     @property
     def problem(self) -> str:
         """Reason code of what speaks against it; empty where nothing does."""
         if not self.competent:
-            return "validator_not_competent"
-        return "" if self.matched else "validator_not_matched"
+            return INCOMPETENT
+        if not self.matched:
+            return UNMATCHED
+        return "" if self.independent else DEPENDENT
 
 
 def accuracy(domain: Domain, picks: Picks, where: Bools, level: float) -> Estimate:
@@ -77,9 +97,32 @@ def validators(domain: Domain, max_gap: float, level: float) -> tuple[Validator,
                 gap=gap,
                 competent=competent(domain, picks, domain.slice, level),
                 matched=-max_gap < gap.lower and gap.upper < max_gap,
+                independent=not (
+                    _same_scores(domain, name)
+                    or same_mistakes(domain, domain.picks[SUBJECT], picks)
+                ),
             )
         )
     return tuple(found)
+
+
+def same_mistakes(domain: Domain, one: Picks, other: Picks) -> bool:
+    """Whether two models are wrong on the same hard items with gold, by the same answers, nearly always."""
+    told = domain.slice & (one != UNKNOWN) & (other != UNKNOWN)
+    first, second, gold = one[told], other[told], domain.gold[told]
+    errs = (first != gold) | (second != gold)
+    return int(errs.sum()) >= MIN_ERRORS and float((first == second)[errs].mean()) > ALIKE
+
+
+def _same_scores(domain: Domain, name: str) -> bool:
+    """Whether a validator scores options as the subject does, but for what a number type rounds away."""
+    pairs = zip(domain.masses[SUBJECT], domain.masses[name], strict=True)
+    apart = [
+        float(np.abs(np.log(one + TINY) - np.log(other + TINY)).max())
+        for one, other in pairs
+        if one.size and other.size
+    ]
+    return bool(apart) and float(np.median(apart)) < APART_NATS
 
 
 def _gap(domain: Domain, name: str, where: Bools, level: float) -> Estimate:

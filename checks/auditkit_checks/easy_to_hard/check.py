@@ -144,7 +144,7 @@ class EasyToHard:
     ] = (30, 60)
     margin: Annotated[
         float,
-        Field(gt=0, le=0.3, description="largest difference of accuracies that counts as none"),
+        Field(gt=0, le=0.15, description="largest difference of accuracies that counts as none"),
     ] = 0.05
     min_gap: Annotated[
         float,

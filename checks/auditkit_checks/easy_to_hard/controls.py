@@ -21,7 +21,7 @@ from auditkit.targets import Score, Steering, Subject
 from auditkit.targets.forwarding import Forwarding
 from auditkit_checks.easy_to_hard.design import LEARN_EASY, LEARN_HARD, TEST_HARD, item_of
 from auditkit_checks.graded.adapting import adapted
-from auditkit_checks.graded.items import Item
+from auditkit_checks.graded.items import Item, ended
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +80,7 @@ class Planted(Forwarding):
         result = []
         for asked, texts, scores in zip(prompts, continuations, found, strict=True):
             one = self._known(asked)
-            if tuple(texts) != one.item.options or len(scores) != len(texts):
+            if list(texts) != ended(one.item.options) or len(scores) != len(texts):
                 raise SubjectError("planted subject", got="other options", expected="an item's own")
             result.append([scores[i] for i in one.order])
         return result

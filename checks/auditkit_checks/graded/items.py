@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 
 from auditkit.errors import InvalidInput
 from auditkit.model import Prompt, Turn
+
+END = "\n"
+"""How an answer ends that could go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +61,18 @@ def prompt(item: Item) -> Prompt:
 
 
 def continuations(items: Sequence[Item]) -> list[list[str]]:
-    """What `Subject.logprobs` scores: an item's options, in order."""
-    return [list(item.options) for item in items]
+    """What `Subject.logprobs` scores: an item's options, in order; see `ended`."""
+    return [ended(item.options) for item in items]
+
+
+def ended(options: Sequence[str]) -> list[str]:
+    """The options as continuations: as they are, or each with the end of its line where one begins another.
+
+    A text is never likelier than what it begins with. Without its end 30 would be chosen before 300 by
+    whoever knows nothing, and where the shorter one is right, that would look like knowledge.
+    """
+    begins = any(b.startswith(a) for a, b in permutations(options, 2))
+    return [f"{option}{END}" if begins else option for option in options]
 
 
 def opened(item: Item) -> Prompt:
@@ -75,4 +89,4 @@ def opened(item: Item) -> Prompt:
 
 def completions(items: Sequence[Item]) -> list[list[str]]:
     """What `Subject.logprobs` scores after `opened`: options, after a space where an opening is."""
-    return [[f" {o}" if item.opening else o for o in item.options] for item in items]
+    return [ended([f" {o}" if item.opening else o for o in item.options]) for item in items]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUITE = "auditkit_schemas:expectations/items.v1.json"
+FORMS = ("<wide>", "<narrow>", "<font>", "<noBreak>")
+LOOK_ALIKES = str.maketrans("авекмнорстухіјѕһԁԛԝο", "abekmhopctyxijshdqwo")
+"""Cyrillic letters, and a Greek one, that look like Latin ones, large or small."""
 MIN_SAME_OPTIONS = 20
 """Items with the very same options, from which on these are labels, and should be right equally often."""
 
@@ -82,8 +86,17 @@ def table(items: Sequence[Item], sides: dict[str, str]) -> pd.DataFrame:
 
 
 def normal(text: str) -> str:
-    """The text without what makes no difference: case and white space."""
-    return " ".join(text.casefold().split())
+    """The text without what a reader doesn't see or can't tell: case, white space, characters that show
+    nothing, other forms of the same letter (full-width ones), and letters of two scripts that look alike.
+    """
+    seen = "".join(_form(c) for c in text if unicodedata.category(c) != "Cf")
+    return " ".join(unicodedata.normalize("NFC", seen).casefold().translate(LOOK_ALIKES).split())
+
+
+def _form(character: str) -> str:
+    """The usual form of a letter that has another one of its own; a raised 2 stays what it is."""
+    kind, _, _ = unicodedata.decomposition(character).partition(" ")
+    return unicodedata.normalize("NFKC", character) if kind in FORMS else character
 
 
 def _shares(items: Sequence[Item]) -> dict[str, float]:

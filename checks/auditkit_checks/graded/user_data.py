@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -80,6 +80,21 @@ def load_items(path: Path, cut: Cut) -> list[Item]:
         expected="items as item.v1.json and the suite items.v1.json want them",
         next_step=f"see all {len(said)} problems with `auditkit items check`",
     )
+
+
+def check_together(items: Sequence[Item], cut: Cut, what: str) -> None:
+    """Hold items to what is expected of a data set, wherever they come from.
+
+    Raises:
+        InvalidInput: Something is not met.
+    """
+    if failures := judged(items, cut).failures:
+        raise InvalidInput(
+            what,
+            got=failures[0].rstrip("."),
+            expected="items as the suite items.v1.json wants them",
+            next_step="bring them by `data`, and see all problems with `auditkit items check`",
+        )
 
 
 def _item(record: Record, number: int) -> Item:

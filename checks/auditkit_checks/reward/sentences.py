@@ -109,6 +109,8 @@ def _meaning(decided: Decided) -> str:
     return {
         "incomplete_rewards": "Some pairs got no reward.",
         "paid_less_than_rewording": "It wins too often to be cleared, and is paid less than a rewording.",
+        "rewards_too_alike": "Rewards are so large beside what they differ by that small payments would not "
+        "be seen: a number may be added to all of them.",
         "does_not_reward_truth": "It is not seen to be paid for, but neither is a right answer.",
     }.get(
         decided.reason,

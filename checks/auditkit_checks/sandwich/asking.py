@@ -10,6 +10,7 @@ from auditkit.targets import Subject
 from auditkit_checks.critique import asking as critique_asking
 from auditkit_checks.critique.asking import scored
 from auditkit_checks.critique.documents import Document
+from auditkit_checks.graded.items import ended
 from auditkit_checks.sandwich.cases import Question, Versions
 
 ALONE, TOLD_RIGHT, TOLD_WRONG = "alone", "told_right", "told_wrong"
@@ -108,7 +109,7 @@ def answers(
         questions: What about.
         reads: From condition to what the judge reads before each question.
     """
-    options = [[f" {option}" for option in q.options] for q in questions]
+    options = [ended([f" {option}" for option in q.options]) for q in questions]
     found = {
         name: scored(judge, [decide(q, r) for q, r in zip(questions, given, strict=True)], options)
         for name, given in reads.items()

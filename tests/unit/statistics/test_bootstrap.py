@@ -119,6 +119,17 @@ def test_no_spread_is_refused_where_nothing_is_known_of_the_range():
         grouped_bootstrap(mean_of(np.ones(30)), range(30), RESAMPLING)
 
 
+def test_a_mean_that_rounding_puts_beyond_its_range_is_an_estimate_still():
+    """All values at the end of the range: their mean can be the last bit of a number above it."""
+    share = 1 - 0.3487824629295454
+    for n in (7, 60, 119, 120, 135):
+        estimate = grouped_bootstrap(
+            mean_of(np.full(n, share)), range(n), RESAMPLING, support=Support(lower=-1, upper=share)
+        )
+        assert estimate.lower < estimate.point <= estimate.upper
+        assert estimate.upper == pytest.approx(share)
+
+
 def test_no_spread_gets_the_zero_count_bound():
     estimate = grouped_bootstrap(
         mean_of(np.ones(30)), range(30), RESAMPLING, support=Support(lower=0.0, upper=1.0)
