@@ -380,6 +380,10 @@ def test_a_report_is_written_from_a_bundle(run: Terminal, bundle: Path, tmp_path
     out = tmp_path / "new" / "report.html"
     run("report", bundle, "--out", out)
     assert "<html" in out.read_text()
+    run("report", bundle, "--out", out.with_suffix(".pdf"))
+    assert out.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    run("report", bundle, "--format", "html", "--out", out.with_suffix(".pdf"))
+    assert "<html" in out.with_suffix(".pdf").read_text()
     assert "no such folder" in run.error("report", tmp_path / "gone", "--out", out)
     shutil.rmtree(bundle / "evidence")
     (bundle / "report.json").unlink()
