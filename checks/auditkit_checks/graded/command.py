@@ -81,7 +81,7 @@ def check(
 ) -> int:
     """Check a data set of your own: JSON lines, CSV, or a Hugging Face folder.
 
-    Says everything that is wrong with it, and exits 1 if anything is.
+    Says what is wrong with each record and with all of them, and exits 1 if anything is.
     """
     from auditkit_checks.graded.splits import Cut
     from auditkit_checks.graded.user_data import look_through

@@ -78,7 +78,8 @@ def load_items(path: Path, cut: Cut) -> list[Item]:
         f"data set {path.name}",
         got=said[0].rstrip("."),
         expected="a data set that `auditkit items check` finds sound",
-        next_step=f"see all that is wrong, a line each ({len(said)} here), with `auditkit items check {path}`",
+        next_step=f"see all that is wrong, a line each ({len(said)} here), with "
+        f"`auditkit items check {path}`",
     )
 
 
