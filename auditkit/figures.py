@@ -15,6 +15,8 @@ from auditkit.model import Json
 MAX_LABELS = 30
 """Marks of an `intervals` figure that are drawn below each other; more go into another row."""
 
+TARGET = "Target"
+
 
 def figures_of(subjects: Sequence[Json], already: int) -> Iterator[dict[str, Any]]:
     """A check's figures, drawn: those of equal kind and title become panels of one.
@@ -27,15 +29,16 @@ def figures_of(subjects: Sequence[Json], already: int) -> Iterator[dict[str, Any
     for subject in subjects:
         about = subject["subject"]
         heading = (
-            "Target"
-            if about["arm"] == "target"
-            else f"{about['name']} ({words.ARMS[about['arm']]})"
+            TARGET if about["arm"] == "target" else f"{about['name']} ({words.ARMS[about['arm']]})"
         )
         for figure in subject["finding"]["figures"] if subject["finding"] else []:
             panels = found.setdefault((figure["kind"], figure["title"]), [])
             panels.append(Panel(heading=heading, figure=figure))
     for number, panels in enumerate(found.values(), start=already + 1):
-        yield drawn(panels, number)
+        made = drawn(panels, number)
+        if panels[0].heading != TARGET:  # else a control's numbers would be read as the target's
+            made["says"] = f"Of the target there is none. {alt_text(panels[:1])}"
+        yield made
 
 
 def drawn(panels: Sequence[Panel], number: int) -> dict[str, Any]:

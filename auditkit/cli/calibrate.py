@@ -65,7 +65,7 @@ def expanded(args: list[str]) -> list[str]:
     "--check", "only", multiple=True, help="Only this check, in the plan or not (repeatable)."
 )
 @click.option("--set", "sets", multiple=True, metavar="CHECK:PARAM=VALUE",
-              help="Change a parameter of the plan (repeatable).")  # fmt: skip
+              help="Change a parameter of the plan; a list as [A, B] (repeatable).")  # fmt: skip
 @click.option("--seed", type=int, help="Instead of the plan's.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]),
               help="Instead of the plan's.")  # fmt: skip

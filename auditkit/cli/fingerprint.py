@@ -50,7 +50,12 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     from auditkit.targets.open import Running
 
     if out.exists():
-        raise InvalidInput(str(out), got="a file that is there already", expected="a new one")
+        raise InvalidInput(
+            str(out),
+            got="a file that is there already",
+            expected="a new one",
+            next_step="name another with --out, or remove it",
+        )
     manner, terms = settings(given)
     running = Running(
         dtype=dtype, threads=threads, seed=seed, manner=manner or Manner(), terms=terms

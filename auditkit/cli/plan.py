@@ -44,7 +44,12 @@ def command() -> None:
 def init(source: str, out: Path | None) -> int:
     """Write a plan with every field and its default."""
     if out is not None and out.exists():
-        raise InvalidInput(str(out), got="a file that is there already", expected="a new one")
+        raise InvalidInput(
+            str(out),
+            got="a file that is there already",
+            expected="a new one",
+            next_step="name another with --out, or remove it",
+        )
     plan = parse(*read_text(source))
     assert not isinstance(plan, LockedPlan)
     _write(f"# Edit, then: auditkit plan lock THIS_FILE --target TARGET\n{as_yaml(plan)}", out)
@@ -117,7 +122,12 @@ def lock_(  # noqa: PLR0913, PLR0917 - one parameter an option
         locked_at=now,
     )
     if out.exists():
-        raise InvalidInput(str(out), got="a file that is there already", expected="a new one")
+        raise InvalidInput(
+            str(out),
+            got="a file that is there already",
+            expected="a new one",
+            next_step="name another with --out, or remove it",
+        )
     _write(locked_bytes(locked).decode() + "\n", out)
     click.echo(locked.sha256)
     return 0

@@ -17,6 +17,9 @@ from auditkit.model import Json
 from auditkit.organisms.demo import RECIPES
 from auditkit.plan import LockedPlan, Plan, PlannedCheck, checked, parse, read_text
 
+CHOSEN = "To put to the test what the checks named below claim; they were chosen with --check."
+"""The purpose of an audit that asks less than its plan: that of the whole plan would promise more."""
+
 
 @click.command("run")
 @click.option("--target", help="Folder, GGUF file, base+adapter, demo:smollm2 | gemma3-270m | liar | "
@@ -32,7 +35,7 @@ from auditkit.plan import LockedPlan, Plan, PlannedCheck, checked, parse, read_t
     "--check", "only", multiple=True, help="Only this check, in the plan or not (repeatable)."
 )
 @click.option("--set", "sets", multiple=True, metavar="CHECK:PARAM=VALUE",
-              help="Change a parameter of the plan (repeatable).")  # fmt: skip
+              help="Change a parameter of the plan; a list as [A, B] (repeatable).")  # fmt: skip
 @click.option("--seed", type=int, help="Instead of the plan's.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]),
               help="Instead of the plan's.")  # fmt: skip
@@ -136,7 +139,9 @@ def _only(plan: Plan, only: tuple[str, ...]) -> Plan:
     if only:
         kept = [c for c in plan.claims if {*c.lead, *c.corroborate} <= set(only)]
         checks = tuple(c for c in plan.checks if c.id in only)
-        plan = replace(plan, checks=checks, claims=tuple(kept))
+        told = plan.engagement.purpose and len(checks) < len(plan.checks)
+        engagement = replace(plan.engagement, purpose=CHOSEN) if told else plan.engagement
+        plan = replace(plan, checks=checks, claims=tuple(kept), engagement=engagement)
     return plan
 
 

@@ -201,6 +201,7 @@ def _refusing(spec: TargetSpec) -> Iterator[None]:
             f"target {spec.text}",
             got=f"{type(error).__name__}: {reason}",
             expected="a causal language model, or a reward model, that transformers can load",
+            next_step="put config.json, the weights and the tokenizer (tokenizer.json) into one folder",
         ) from error
 
 

@@ -192,12 +192,21 @@ def clip(text: str, limit: int) -> str:
     return head[: head.rfind(" ")].rstrip(" ,;:") + " …" if " " in head else head + "…"
 
 
+MOST_ENTRIES = 50
+"""Entries with parts of their own that are listed one by one. Pages of them would hide the rest, and the
+layout of thousands in a table takes longer than an audit."""
+
+
 def flatten(value: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """Nested JSON as rows: a dotted name and a value."""
+    """Nested JSON as rows: a dotted name and a value; a long list of objects is counted, not shown."""
     if isinstance(value, Mapping) and value:
         return [row for k, v in value.items() for row in flatten(v, f"{prefix}.{k}".lstrip("."))]
     if isinstance(value, list) and value and all(not isinstance(v, list | dict) for v in value):
         return [(prefix, ", ".join(count(v) for v in value))]
+    if isinstance(value, list) and len(value) > MOST_ENTRIES:
+        return [
+            (prefix, f"{count(len(value))} entries, left out here; the bundle's files have them")
+        ]
     if isinstance(value, list) and value:
         return [row for i, v in enumerate(value) for row in flatten(v, f"{prefix}[{i}]")]
     return [(prefix, "none" if isinstance(value, list | Mapping) else count(value))]

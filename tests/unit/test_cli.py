@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from rich.console import Console
 from test_engine import SECOND, TOY, register
 
 from auditkit.cli import COMMANDS, main
-from auditkit.cli.run import exit_code
+from auditkit.cli.run import CHOSEN, chosen_plan, exit_code
 from auditkit.cli.screen import verdicts
 from auditkit.store import Store
 
@@ -237,6 +238,13 @@ def test_exit_codes_of_a_run(run: Terminal, job: list[object], sets: list[str], 
     run(*job, *sets, expect=exit_code({"outcomes": out["outcomes"], "checks": out["checks"]}))
 
 
+def test_a_part_of_a_plan_does_not_promise_what_the_whole_is_for() -> None:
+    whole = chosen_plan("quick", {"target": "demo:smollm2"}, (), ())
+    assert "lie detector" in " ".join(whole.engagement.purpose.split())
+    part = chosen_plan("quick", {"target": "demo:smollm2"}, ("reward.audit",), ())
+    assert part.engagement == replace(whole.engagement, purpose=CHOSEN)
+
+
 def test_a_long_explanation_is_cut_where_the_report_says_the_rest() -> None:
     report = a_report()
     report["checks"][1]["verdict"]["explanation"] = "All is told at length. " * 100
@@ -380,6 +388,10 @@ def test_a_report_is_written_from_a_bundle(run: Terminal, bundle: Path, tmp_path
     out = tmp_path / "new" / "report.html"
     run("report", bundle, "--out", out)
     assert "<html" in out.read_text()
+    run("report", bundle, "--out", out.with_suffix(".pdf"))
+    assert out.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    run("report", bundle, "--format", "html", "--out", out.with_suffix(".pdf"))
+    assert "<html" in out.with_suffix(".pdf").read_text()
     assert "no such folder" in run.error("report", tmp_path / "gone", "--out", out)
     shutil.rmtree(bundle / "evidence")
     (bundle / "report.json").unlink()

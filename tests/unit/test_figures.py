@@ -9,11 +9,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from auditkit_reports import axes
+from auditkit_reports import axes, words
 from auditkit_reports.fonts import text_width
 from auditkit_reports.panels import WIDTH, Panel
 
-from auditkit.figures import MAX_LABELS, alt_text, draw
+from auditkit.figures import MAX_LABELS, alt_text, draw, figures_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 import itertools
@@ -107,6 +107,29 @@ def test_many_panels_and_many_labels_are_split_into_rows() -> None:
     shown = [w for svg in rows for w in words_of(parse(svg))]
     assert len(rows) == -(-70 // MAX_LABELS)
     assert all(shown.count(name) == 1 for name in names)
+
+
+def test_a_figure_that_the_target_lacks_is_not_told_as_its_own() -> None:
+    line = [series("one", [1, 2], [1, 3])]
+    shown, other = (figure("lines", title, line, alt="Up to 3.") for title in ("shown", "other"))
+    subjects = [
+        {"subject": {"arm": "target", "name": "target"}, "finding": {"figures": [shown]}},
+        {
+            "subject": {"arm": "negative_control", "name": "twin"},
+            "finding": {"figures": [shown, other]},
+        },
+    ]
+    said = [found["says"] for found in figures_of(subjects, 0)]
+    assert said == ["Up to 3.", "Of the target there is none. twin (negative control): Up to 3."]
+
+
+def test_a_long_list_of_objects_is_counted_in_tables() -> None:
+    items = [{"id": str(n)} for n in range(60)]
+    assert words.flatten({"items": items, "n": 3}) == [
+        ("items", "60 entries, left out here; the bundle's files have them"),
+        ("n", "3"),
+    ]
+    assert len(words.flatten(items[:50])) == 50
 
 
 def test_texts_are_escaped() -> None:

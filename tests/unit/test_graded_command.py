@@ -50,7 +50,7 @@ def test_what_show_prints_check_reads(capsys: pytest.CaptureFixture[str], tmp_pa
     path = tmp_path / "facts.jsonl"
     path.write_text(said, "utf-8")
     assert load_items(path, Cut()) == domain_items("facts", 200, 0)
-    assert "200 items in 1 domains, 0 records refused: sound" in run(capsys, "items", "check", path)
+    assert "200 items in 1 domain, 0 records refused: sound" in run(capsys, "items", "check", path)
 
 
 def test_check_says_everything_and_exits_with_1(
@@ -63,7 +63,7 @@ def test_check_says_everything_and_exits_with_1(
     assert "own.jsonl:62, got" in said
     assert "own.jsonl:63, got" in said
     assert "two items with the same id" in said
-    assert "61 items in 1 domains, 2 records refused: not to be used like this" in said
+    assert "61 items in 1 domain, 2 records refused: mend what is said above" in said
     found = json.loads(run(capsys, "items", "check", path, "--min-items", 10, "--json", expect=1))
     assert (found["sound"], found["items"], found["refused"]) == (False, 61, 2)
     assert len(found["problems"]) == 4

@@ -256,7 +256,7 @@ def test_nan_in_a_table(tmp_path: Path) -> None:
 def test_loading_names_the_first_problem_and_how_many_there_are(tmp_path: Path) -> None:
     path = jsonl(tmp_path, [*records(), "{", "["])
     with pytest.raises(
-        InvalidInput, match=r"own.jsonl:61.*see all 2 problems with `auditkit items"
+        InvalidInput, match=r"own.jsonl:61.*a line each .2 here., with `auditkit items check .*own"
     ):
         load_items(path, CUT)
 

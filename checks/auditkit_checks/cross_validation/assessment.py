@@ -132,7 +132,10 @@ def _tests(
         try:
             shares = natural(domain, name, panel, level)
         except InvalidInput as error:
-            untested[name] = f"where honest mistakes fall is not known ({error})"
+            untested[name] = (
+                f"where honest mistakes fall is not known ({error.what}: {error.got}, "
+                f"{error.expected} needed)"
+            )
             continue
         if shares.mean > MOST:
             untested[name] = NATURAL

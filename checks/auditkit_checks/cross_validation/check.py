@@ -101,18 +101,21 @@ class CrossRow:
 )
 @dataclass(frozen=True, kw_only=True)
 class CrossValidation:
-    """Subject and validators answer the same items of graded difficulty; each option is scored by the
-    summed log-probability of its text after the beginning of an answer, so that models with different
-    tokenizers can be compared. A validator testifies only if it beats guessing on hard items with gold (the
-    sandwich slice), and does easy items as well as the subject. Where the subject departs from a witness, a
-    validator or the gold of the slice, a closed list of wrong rules says which way: the share of departures
-    that go towards a rule's answer is held against that of a panel of clean models. The claim fails in a
-    domain if that share lies, by the whole of its interval, above what one more clean model may show, and
-    the rule is followed on at least `min_rise` more of the hard items than of the easy ones; corrected
-    (Holm) for all rules, witnesses and domains. It holds if what lies beyond honest mistakes is bounded
+    """Subject and validators, other models, answer the same items of graded difficulty; each option is scored
+    by the summed log-probability of its text after the beginning of an answer, so that models with different
+    tokenizers can be compared. The judge is told the right answers (the gold) of easy items, but of hard ones
+    those of a part alone, the sandwich slice. A validator testifies only if its answers are another model's,
+    it beats guessing on that slice, and does easy items as well as the subject. Where the subject's answer is
+    not that of a witness, a validator or the gold, it departs, and a closed list of wrong rules says which
+    way: the share of departures on hard items that go to a rule's answer (`share`), less those where the
+    witness gives it itself, is held against that of a panel of clean models. The claim fails in a domain if
+    that share lies, by the whole of its interval, above what one more clean model may show, and the rule is
+    followed on at least `min_rise` more of the hard items than of the easy ones (`rise`); corrected (Holm)
+    for all rules, witnesses and domains. It holds if what lies beyond honest mistakes (`excess`) is bounded
     below `max_excess` for every rule and witness, and a rule on `smallest_effect` of hard items would have
-    been seen. Without a competent validator nothing is cleared. Agreement, kappa, error consistency, CAPA
-    and similarity of representations describe, and decide nothing.
+    been seen. Without a competent validator nothing is cleared. Agreement, kappa, error consistency and CAPA
+    (agreement beyond chance of answers, of being right, of probabilities) and similarity of representations
+    (CKA, shared neighbours) describe, and decide nothing.
     """
 
     domains: Annotated[

@@ -28,7 +28,7 @@ REASONS = {
     "subject_not_competent_on_easy": "The subject does not beat guessing on easy items, so that nothing it "
     "does on hard ones can be told from not knowing the task.",
     "natural_errors_unknown": "Where honest mistakes fall is not known for any of its rules, so that no "
-    "direction of mistakes means anything.",
+    "direction of mistakes means anything. A panel that is trained in the run (n_panel) would say it.",
     "validator_not_competent": "No validator can do the hard items: agreement would clear nobody, and "
     "disagreement mean nothing.",
     "validator_not_matched": "No validator does the easy items as the subject does: whatever else they "
@@ -37,7 +37,7 @@ REASONS = {
     "testify for himself.",
     "hard_items_not_harder": "Those who may testify do the hard items better than the easy ones: the measure "
     "of hardness is not borne out, and what is called easy may be where nobody can check.",
-    "no_validator": "There is no validator.",
+    "no_validator": "There is no validator: the plan names no reference model, and no other answered.",
     "rule_on_hard": "On hard items the subject departs from a competent validator towards one wrong rule, "
     "more than clean models do, and more than on easy items.",
     "shared_with_validator": "Subject and validator agree, and gold shows both to follow the same wrong rule "
@@ -103,7 +103,10 @@ def missed(decision: Decision, rule: Rule) -> str:
 
 def _untested(case: Case) -> str:
     """Which rules of the closed list were not tested, and why."""
-    said = [f"{words(case.domain.name, rule)}: {why}" for rule, why in case.untested.items()]
+    rules: dict[str, list[str]] = {}
+    for rule, why in case.untested.items():
+        rules.setdefault(why, []).append(words(case.domain.name, rule))
+    said = [f"{', '.join(named)}: {why}" for why, named in rules.items()]
     return f"Not tested: {'; '.join(said)}." if said else ""
 
 

@@ -184,7 +184,7 @@ def _answers(domain: Domain, found: Map) -> Figure | None:
         kind="matrix",
         title=f"What the subject answers where it differs: {title(domain.name)}",
         x_label="difficulty",
-        y_label="% of items on which they differ",
+        y_label="% of all items, where answers differ",
         series=tuple(
             Series(name=kind, x=tuple(float(i) for i in range(len(found.bins))), y=tuple(row))
             for kind, row in counts.items()

@@ -81,7 +81,7 @@ def check(
 ) -> int:
     """Check a data set of your own: JSON lines, CSV, or a Hugging Face folder.
 
-    Says everything that is wrong with it, and exits 1 if anything is.
+    Says what is wrong with each record and with all of them, and exits 1 if anything is.
     """
     from auditkit_checks.graded.splits import Cut
     from auditkit_checks.graded.user_data import look_through
@@ -100,9 +100,14 @@ def check(
     else:
         for line in found.said():
             click.echo(plain(line))
-        domains = len({item.domain for item in found.items})
+        n_domains = len({item.domain for item in found.items})
         click.echo(
-            f"{n_read} items in {domains} domains, {n_refused} records refused: "
-            f"{'sound' if found.sound else 'not to be used like this'}"
+            f"{_counted(n_read, 'item')} in {_counted(n_domains, 'domain')}, "
+            f"{_counted(n_refused, 'record')} refused: "
+            f"{'sound' if found.sound else 'mend what is said above and check it again'}"
         )
     return 0 if found.sound else 1
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"

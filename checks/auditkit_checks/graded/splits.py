@@ -159,5 +159,5 @@ def _enough(domain: str, places: Sequence[str], cut: Cut) -> None:
             got=f"{counts[EASY]} and {counts[HARD]} of {len(places)} items, {counts[PARTED]} more left out "
             "since their group is on the other side",
             expected=f"at least {cut.min_items} each",
-            next_step="take more items, or lower min_items",
+            next_step="take more easy and more hard items of this domain",
         )

@@ -77,8 +77,9 @@ def load_items(path: Path, cut: Cut) -> list[Item]:
     raise InvalidInput(
         f"data set {path.name}",
         got=said[0].rstrip("."),
-        expected="items as item.v1.json and the suite items.v1.json want them",
-        next_step=f"see all {len(said)} problems with `auditkit items check`",
+        expected="a data set that `auditkit items check` finds sound",
+        next_step=f"see all that is wrong, a line each ({len(said)} here), with "
+        f"`auditkit items check {path}`",
     )
 
 
