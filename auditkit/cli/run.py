@@ -36,7 +36,7 @@ from auditkit.plan import LockedPlan, Plan, PlannedCheck, checked, parse, read_t
 @click.option("--seed", type=int, help="Instead of the plan's.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]),
               help="Instead of the plan's.")  # fmt: skip
-@click.option("--device", help="Instead of the plan's (cpu, cuda …).")
+@click.option("--device", help="Instead of the plan's (cpu, cuda, auto …).")
 @click.option("--threads", type=int, help="Instead of the plan's.")
 @click.option("--endpoint", "given", multiple=True, metavar="KEY=VALUE", help=HELP)
 @click.option("--expect", type=click.Path(path_type=Path), help=EXPECT)
