@@ -3,17 +3,19 @@
     python benchmarks/scale_counts.py [--check ID]…
 
 Each check runs as it is, in full, with all controls that are prompted, scripted or steered; reward.audit,
-which the plan hasn't, with its defaults. The subject counts tokens by SmolLM2's tokenizer and answers by a
-hash: it knows nothing, and calls no tool, so what a check asks next may be less than of a model that does.
-Controls that are trained can't be planted in it; they are counted as refused. Written to
-benchmarks/scale_counts.json, of which scale.py makes a table.
+which the plan hasn't, with its defaults. The subject counts tokens by SmolLM2's tokenizer, and answers as
+the scripts of the contract suite do: it knows the shipped facts and uses tools until its turns are spent.
+Each completion counts as long as it may be. Controls that are trained can't be planted in it; they are
+named as refused. Written to benchmarks/scale_counts.json, of which scale.py makes a table.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -36,7 +38,6 @@ from auditkit.targets.prefixes import Kept, Prefixes
 from auditkit.targets.prompts import Encoder
 from auditkit.targets.trees import TREE_TOKENS, tree_of
 from auditkit.testing import FakeSubject
-from auditkit.testing.fakes import hashed_reward
 
 N_LAYERS, SEED = 30, 20261122
 COUNTS = Path(__file__).with_suffix(".json")
@@ -131,11 +132,21 @@ def planned() -> dict[str, Check]:
     return checks
 
 
-def count(check: Check, encoder: Encoder) -> dict[str, Any]:
-    """What all subjects of a check read and wrote, and the bytes of evidence."""
-    reward = hashed_reward if check.about.asks is ModelKind.REWARD else None
-    reference = FakeSubject(n_layers=N_LAYERS, seed=5)
-    fake = FakeSubject(n_layers=N_LAYERS, reward=reward, reference=reference)
+def count(check: Check, encoder: Encoder, *, plainly: bool = False) -> dict[str, Any]:
+    """What all subjects of a check read and wrote, and the bytes of evidence.
+
+    The contract's script for a check may know less than the plan asks; then it is asked `plainly`.
+    """
+    scripted = importlib.import_module("scripted")
+    name = check.about.id
+    reward = scripted.REWARDS[name] if check.about.asks is ModelKind.REWARD else None
+    script = {
+        "logprob": scripted.knowing if plainly else scripted.SCRIPTS.get(name, scripted.knowing),
+        "answer": scripted.acting,
+        "n_layers": N_LAYERS,
+    }
+    reference = scripted.REFERENCES.get(name, FakeSubject(seed=5, **script))
+    fake = FakeSubject(reward=reward, reference=reference, **script)
     target = Counting(subject=fake, encoder=encoder)
     plan = Plan(name="counted", seed=SEED, checks=(PlannedCheck(id=check.about.id),))
     began = time.monotonic()
@@ -150,6 +161,8 @@ def count(check: Check, encoder: Encoder) -> dict[str, Any]:
             if f.is_file() and f.suffix not in (".jsonl", ".json")
         ]
         size = sum(f.stat().st_size for f in files) + _rows_bytes(seen)
+    if seen[0].rows[0].status is Status.ERROR and not plainly:
+        return count(check, encoder, plainly=True)
     failed = [o for o in seen if all(row.status is Status.ERROR for row in o.rows)]
     return {
         "samples": len(seen[0].samples),
@@ -173,6 +186,7 @@ def main() -> None:
     parser.add_argument("--check", action="append", default=[], help="only this one")
     given = parser.parse_args()
     os.environ["HF_HUB_OFFLINE"] = "1"
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "contract"))
     encoder, _ = load_encoder("demo:smollm2")
     found = json.loads(COUNTS.read_text()) if COUNTS.exists() else {}
     for name, check in planned().items():
