@@ -232,10 +232,12 @@ def test_exchanged_weights_are_caught_in_mid_run(
 ) -> None:
     """Another number type, and a small adapter, of the very same model (benchmarks/endpoint_swaps.py)."""
     monkeypatch.setattr(
-        "auditkit.targets.endpoint.backend.prompts", lambda seed, n=6: prompts(seed, n)
+        "auditkit.targets.endpoint.backend.prompts", lambda seed, n=4: prompts(seed, n)
     )
+    monkeypatch.setattr("auditkit.targets.fingerprint.MAX_NEW_TOKENS", 8)
+    monkeypatch.setattr("auditkit.targets.endpoint.connect._repeats", lambda *_: {})
     monkeypatch.setattr("auditkit.targets.endpoint.subject.ROUNDS", (1, 1))
-    asked = [Prompt(turns=(Turn(role="user", text=f"Say {word}."),)) for word in "abcdefgh"]
+    asked = [Prompt(turns=(Turn(role="user", text=f"Say {word}."),)) for word in "abcdef"]
     known = None
     with serving(Served(subject=demo_target)) as served:
         for other in (quick_target, with_low_rank(demo_target, 0.03)):
@@ -245,7 +247,7 @@ def test_exchanged_weights_are_caught_in_mid_run(
             assert known is not None
             assert known.tolerance.texts == 0
             subject = backend.load()
-            subject.generate(asked[:2], max_new_tokens=1)
+            subject.generate(asked[:1], max_new_tokens=1)
             subject.standing()
             served.subject = other
             with pytest.raises(IdentityChanged, match="answers of another model"):
