@@ -16,13 +16,15 @@ import json
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from scale_counts import COUNTS, N_LAYERS, planned
+
+from auditkit.checks import Check
 from auditkit.targets.batching import LOGIT_BUDGET, SLOT_FACTOR, TOKEN_BUDGET
 from auditkit.targets.memory import Need, gib
+from auditkit.targets.trees import TREE_TOKENS
 
-COUNTS = Path(__file__).with_name("scale_counts.json")
 HOUR = 3600
 
 
@@ -139,12 +141,12 @@ def measured() -> Machine:
 def _fastest(model: Any, ids: Any) -> float:
     import torch
 
-    times = []
+    times = []  # of the processor, since others may be at work on it
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         with torch.no_grad():
             model(input_ids=ids, logits_to_keep=1, use_cache=False)
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     return min(times)
 
 
@@ -162,40 +164,68 @@ def memory() -> None:
         )
 
 
+def estimated(check: Check) -> dict[str, Any]:
+    """For a check that was not counted: what it says itself that it takes, in passes of the usual size.
+
+    What it writes is not told apart from what it reads, so where a model writes much this is too little.
+    """
+    tokens = round(check.duration_s(1.0))  # type: ignore[attr-defined]
+    return {"read_tokens": tokens, "passes": -(-tokens // TREE_TOKENS), "estimated": True}
+
+
 def table(here: Machine | None) -> None:
     counts = json.loads(COUNTS.read_text())
+    counts |= {name: estimated(check) for name, check in planned().items() if name not in counts}
     machines = [(DENSE, in_turn(DENSE, 8)), (DENSE, at_once(16)), (SPARSE, at_once(16))]
     machines += [(OTHERS[0], here)] if here else []
-    for model, machine in machines:
-        print(
-            f"- {machine.name}: {model.name}, {gib(machine.off_loaded_bytes)} of its weights in RAM"
-        )
-    heads = " | ".join(f"{machine.name} ({model.name})" for model, machine in machines)
-    print(
-        f"\n| check | questions | tokens asked | read | written | evidence | residuals | {heads} |"
-    )
-    print("| --- |" + " --- |" * (6 + len(machines)))
+    for letter, (model, machine) in zip("ABCD", machines, strict=False):
+        left = gib(machine.off_loaded_bytes)
+        print(f"- **{letter}**: {model.name}; {machine.name}; {left} of its weights in RAM")
+    letters = "ABCD"[: len(machines)]
+    columns = (*COLUMNS, "evidence", "residuals", *letters)
+    print(f"\n| check | {' | '.join(columns)} |")
+    print("| --- |" + " --- |" * len(columns))
     totals = [0.0] * len(machines)
     for name, one in sorted(counts.items()):
         hours = [machine.seconds(model, one) / HOUR for model, machine in machines]
-        totals = [a + b for a, b in zip(totals, hours, strict=True)]
-        residuals = one.get("kept_vectors", 0) / 30 * DENSE.n_layers * DENSE.d_model * 4
-        cells = (
-            *(
-                f"{one.get(key, 0):,}"
-                for key in ("questions", "asked_tokens", "read_tokens", "written_tokens")
-            ),
-            f"{one['evidence_bytes'] / 2**20:.1f} MiB",
-            gib(residuals) if residuals else "–",
-            *(f"{h:.2g} h" for h in hours),
-        )
-        refused = (
-            f" ({len(one['refused'])} of {one['subjects']} subjects not counted)"
-            if one["refused"]
-            else ""
-        )
-        print(f"| `{name}`{refused} | {' | '.join(cells)} |")
-    print(f"| all | | | | | | | {' | '.join(f'{t:.3g} h' for t in totals)} |")
+        totals = [x + y for x, y in zip(totals, hours, strict=True)]
+        print(f"| `{name}`{_marks(one)} | {' | '.join([*_counted(one), *map(_hours, hours)])} |")
+    print(f"| all |{' |' * (len(COLUMNS) + 2)} {' | '.join(map(_hours, totals))} |")
+
+
+COLUMNS = {
+    "asked": "asked_tokens",
+    "read": "read_tokens",
+    "written": "written_tokens",
+    "passes": "passes",
+    "steps": "steps",
+}
+
+
+def _counted(one: dict[str, Any]) -> list[str]:
+    residuals = one.get("kept_vectors", 0) / N_LAYERS * DENSE.n_layers * DENSE.d_model * 4
+    evidence = f"{one['evidence_bytes'] / 2**20:.1f} MiB" if "evidence_bytes" in one else "–"
+    numbers = [f"{one[key]:,}" if key in one else "–" for key in COLUMNS.values()]
+    return [*numbers, evidence, gib(residuals) if residuals else "–"]
+
+
+def _marks(one: dict[str, Any]) -> str:
+    """An asterisk for what was not counted; how many subjects are trained, and so left out."""
+    if one.get("estimated"):
+        return " *"
+    return (
+        f" (without {len(one['refused'])} of {one['subjects']} subjects)" if one["refused"] else ""
+    )
+
+
+def _hours(hours: float) -> str:
+    return (
+        f"{hours:.0f} h"
+        if hours >= 10
+        else f"{hours:.1f} h"
+        if hours >= 1
+        else f"{60 * hours:.1f} min"
+    )
 
 
 def main() -> None:
