@@ -11,6 +11,7 @@ import numpy as np
 
 from auditkit.errors import SubjectError, TargetRefused
 from auditkit.targets.batching import TOKEN_BUDGET, batches, pad
+from auditkit.targets.placing import input_device
 from auditkit.targets.scoring import continuation_logprobs
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def capture(
     path = layer_path(model)
     blocks = wrapped.get(path)
     _check(model, prompts, layers, reduction, steering)
-    device = next(model.parameters()).device
+    device = input_device(model)
     result: NDArray[np.float32] | None = None
     for rows in batches([len(ids) for ids in prompts], token_budget):
         ids, mask = pad([prompts[i] for i in rows], left=False, device=device)
@@ -261,7 +262,8 @@ def _pass(
                 blocks[i].output = output
             if i in layers:
                 hidden = output[0] if isinstance(output, tuple) else output
-                kept.append(torch.einsum("bt,btd->bd", weights, hidden.float()))
+                read = torch.einsum("bt,btd->bd", weights.to(hidden.device), hidden.float())
+                kept.append(read.to(weights.device))
         tracer.stop()
     return torch.stack(list(kept))
 

@@ -102,7 +102,7 @@ class Plan:
         alpha: Probability that the audit as a whole makes a wrong primary decision.
         max_unusable: Share of samples without a usable row above which nothing is concluded.
         dtype: Number type in which the weights are run.
-        device: ``cpu``, ``cuda`` …
+        device: ``cpu``, ``cuda`` …, or ``auto``: all GPUs that are there, then RAM.
         threads: Threads of the model's arithmetic; part of the plan since it changes last digits.
         engagement: For the report.
         checks: What is run, in order.

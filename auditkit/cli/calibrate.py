@@ -69,7 +69,7 @@ def expanded(args: list[str]) -> list[str]:
 @click.option("--seed", type=int, help="Instead of the plan's.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]),
               help="Instead of the plan's.")  # fmt: skip
-@click.option("--device", help="Instead of the plan's (cpu, cuda …).")
+@click.option("--device", help="Instead of the plan's (cpu, cuda, auto …).")
 @click.option("--threads", type=int, help="Instead of the plan's.")
 @click.option(
     "--no-cache", is_flag=True, help="Compute every forward pass again, so that seconds are costs."

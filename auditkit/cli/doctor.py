@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 import click
 
 from auditkit.cli.plain import plain
-from auditkit.errors import AuditkitError, MissingTool
+from auditkit.errors import AuditkitError, MissingTool, TargetRefused
 from auditkit.targets.embedded import GEMMA3_270M, SMOLLM2, Embedded, installed
 
 RUN_PACKAGES = (
@@ -34,10 +35,16 @@ class Need:
 
 
 @click.command("doctor")
+@click.option("--target", help="Say too whether this target fits into memory.")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
+              help="Number type of its weights.")  # fmt: skip
+@click.option("--device", default="cpu", help="Where it is to run (cpu, cuda, auto …).")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def command(as_json: bool) -> int:
+def command(target: str | None, dtype: str, device: str, as_json: bool) -> int:
     """Say what is missing on this machine, and how to get it. Exits 1 if something that is needed is."""
     findings = [finding() for finding in _FINDINGS]
+    if target is not None:
+        findings.append(_fits(target, dtype, device))
     if as_json:
         click.echo(json.dumps([asdict(f) for f in findings]))
     else:
@@ -125,6 +132,46 @@ def _memory() -> Need:
     )  # fmt: skip
 
 
+def _gpus() -> Need:
+    detail = "none that torch can use"
+    if find_spec("torch") is not None:
+        from auditkit.targets.memory import gib
+        from auditkit.targets.placing import free_gpu_bytes
+
+        free = free_gpu_bytes()
+        detail = f"{', '.join(map(gib, free))} free" if free else detail
+    return Need(
+        name="GPU", ok="free" in detail, detail=detail, optional=True,
+        needed_for="--device auto, which takes all of them; the default is the CPU",
+    )  # fmt: skip
+
+
+def _fits(target: str, dtype: str, device: str) -> Need:
+    """Whether a target can be loaded here, from its files' headers alone.
+
+    Raises:
+        TargetRefused: The files can't be used at all.
+    """
+    from auditkit.targets.memory import need
+    from auditkit.targets.placing import place_for
+    from auditkit.targets.preflight import preflight
+    from auditkit.targets.spec import parse_spec
+
+    spec = parse_spec(target)
+    preflight(spec)
+    takes = need(spec, dtype)
+    try:
+        place_for(target, takes, device)
+    except TargetRefused as error:
+        return Need(
+            name=f"Memory for {target}", ok=False, detail=error.got, needed_for=takes.words,
+            get=error.next_step,
+        )  # fmt: skip
+    return Need(
+        name=f"Memory for {target}", ok=True, detail=f"it fits on {device}", needed_for=takes.words
+    )
+
+
 def _checks() -> Need:
     from auditkit.checks import load_check, registry
 
@@ -151,5 +198,6 @@ _FINDINGS: tuple[Callable[[], Need], ...] = (
     _pango,
     _sandbox,
     _memory,
+    _gpus,
     _checks,
 )

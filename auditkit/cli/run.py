@@ -39,7 +39,7 @@ CHOSEN = "To put to the test what the checks named below claim; they were chosen
 @click.option("--seed", type=int, help="Instead of the plan's.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]),
               help="Instead of the plan's.")  # fmt: skip
-@click.option("--device", help="Instead of the plan's (cpu, cuda …).")
+@click.option("--device", help="Instead of the plan's (cpu, cuda, auto …).")
 @click.option("--threads", type=int, help="Instead of the plan's.")
 @click.option("--endpoint", "given", multiple=True, metavar="KEY=VALUE", help=HELP)
 @click.option("--expect", type=click.Path(path_type=Path), help=EXPECT)

@@ -25,6 +25,7 @@ from auditkit.organisms.lora import ADAPTER, CONFIG, Step, Watch, adapted, encod
 from auditkit.organisms.recipes import Recipe, recipe_sha256
 from auditkit.targets import Subject
 from auditkit.targets.loaded import LocalTarget
+from auditkit.targets.placing import described, input_device, spread_over
 
 FORMAT = 1
 """Raised whenever this code would make other weights of the same recipe."""
@@ -102,7 +103,7 @@ def _key(target: LocalTarget, recipe: Recipe, threads: int) -> str:
         recipe,
         base_sha256=weights_sha256(target),
         dtype=str(target.model.dtype).removeprefix("torch."),
-        device=target.model.device.type,
+        device=input_device(target.model).type,
         threads=threads,
     )
 
@@ -131,11 +132,12 @@ def train(
             organism depend on it in the last bits.
 
     Raises:
-        SubjectError: The base doesn't know enough, the loss is no number, or the folder holds
-            something else.
+        SubjectError: The base doesn't know enough or is spread over several devices, the loss is no
+            number, or the folder holds something else.
     """
     import torch
 
+    _whole(target)
     n_threads = threads or torch.get_num_threads()
     key = _key(target, recipe, n_threads)
     partial = folder.with_name(folder.name + ".partial")
@@ -160,6 +162,21 @@ def train(
         (partial / "adapter").rename(folder)
         shutil.rmtree(partial)
     return _trained(folder, cost, fresh=True)
+
+
+def _whole(target: LocalTarget) -> None:
+    """Training, and merging what was trained, take a copy of all weights on one device.
+
+    Raises:
+        SubjectError: The model is spread over several.
+    """
+    if spread_over(target.model):
+        raise SubjectError(
+            "training an organism",
+            got=f"a model spread over {described(target.model)}",
+            expected="a model on one device",
+            next_step="leave out controls that are trained, or take a GPU that holds the model twice",
+        )
 
 
 def kept(target: LocalTarget, recipe: Recipe, watch: Watch = silent) -> Trained:
@@ -187,18 +204,23 @@ def planted(subject: Subject, recipe: Recipe, watch: Watch = silent) -> Subject:
 
 
 def merged(target: LocalTarget, folder: Path) -> LocalTarget:
-    """A copy of the target with an adapter merged in float32, in the target's dtype."""
+    """A copy of the target with an adapter merged in float32, in the target's dtype.
+
+    Raises:
+        SubjectError: The target is spread over several devices.
+    """
     import torch
 
     from auditkit.targets.adapter import apply_adapter, round_weights
     from auditkit.targets.local import quiet
 
+    _whole(target)
     with quiet():
         whole = copy.deepcopy(target.model).to(torch.float32)
         changed = round_weights(apply_adapter(whole, folder), target.model.dtype)
     adapter = [file_sha256(folder / name) for name in (ADAPTER, CONFIG)]
     return target.with_model(
-        changed.to(target.model.device), digest=digest([weights_sha256(target), *adapter])
+        changed.to(input_device(target.model)), digest=digest([weights_sha256(target), *adapter])
     )
 
 

@@ -24,6 +24,9 @@ SLOT_FACTOR = 8
 """So many times the budget are the slots of keys and values that the rows of one pass may read, those
 included that were computed before."""
 
+LOGIT_BUDGET = 2**26
+"""Logits in one pass: 256 MiB of float32, twice that while they are normalised."""
+
 
 def batches(lengths: Sequence[int], token_budget: int = TOKEN_BUDGET) -> list[list[int]]:
     """Indices grouped so that rows x longest row stays within a budget, shortest first.

@@ -94,7 +94,8 @@ def of_one(cache: Cache, mask: torch.Tensor, *, keep: bool) -> Branch:
     def take(tensor: torch.Tensor) -> torch.Tensor:
         if not moves:
             return tensor.expand(len(mask), -1, -1, -1)
-        slots = torch.arange(tensor.shape[2], device=tensor.device) - padding[:, None]
+        lead = padding.to(tensor.device)[:, None]  # a layer's keys may be elsewhere than the tokens
+        slots = torch.arange(tensor.shape[2], device=tensor.device) - lead
         return tensor[0][:, slots.clamp(min=0)].transpose(0, 1)
 
     return Branch(cache, take, keep=keep)

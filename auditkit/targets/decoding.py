@@ -19,6 +19,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from auditkit.targets.attention import attending
 from auditkit.targets.batching import TOKEN_BUDGET
+from auditkit.targets.placing import input_device
 from auditkit.targets.prefixes import Kept, Prefixes, n_common
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ class Rows:
         self, model: Any, past: Sequence[tuple[Kept | None, int]], *, width: int, room: int
     ) -> None:
         self._model, self._width, self._capacity = model, width, width + room
+        self._device = input_device(model)
         self.begin = [width - n for _, n in past]
         """Column at which a row's text begins."""
         self._layers = [Room(self._capacity) for _ in DynamicCache(config=model.config).layers]
@@ -196,9 +198,9 @@ class Rows:
         begin, columns = torch.tensor(self.begin)[:, None], torch.arange(self._capacity)[None]
         places = (columns - begin).clamp(min=0)[:, self._width : end]
         output = self._model(
-            input_ids=ids.to(self._model.device),
-            attention_mask=((columns >= begin) & (columns < end)).long().to(self._model.device),
-            position_ids=places.to(self._model.device),
+            input_ids=ids.to(self._device),
+            attention_mask=((columns >= begin) & (columns < end)).long().to(self._device),
+            position_ids=places.to(self._device),
             past_key_values=Cache(layers=[*self._layers]),
             use_cache=True,
             logits_to_keep=1,

@@ -9,6 +9,7 @@ from typing import Any
 
 from auditkit.targets import Sampling
 from auditkit.targets.batching import pad
+from auditkit.targets.placing import input_device
 from auditkit.targets.prefixes import Prefixes
 from auditkit.targets.sampling import Draw
 
@@ -62,7 +63,7 @@ def complete(
             choose=draw or most_likely,
             prefixes=prefixes,
         )
-    tokens, mask = pad(prompts, left=True, device=model.device)
+    tokens, mask = pad(prompts, left=True, device=input_device(model))
     make: Any = transformers.GenerationConfig
     config = make(
         do_sample=False,

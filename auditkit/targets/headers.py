@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,12 +27,40 @@ _BITS |= {"F16": 16, "BF16": 16, "F32": 32, "F64": 64}
 _BITS |= {f"F8_{kind}": 8 for kind in ("E4M3", "E5M2", "E8M0", "E4M3FNUZ", "E5M2FNUZ")}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A tensor in a file.
+
+    Attributes:
+        n: Its elements.
+        size_bytes: What it takes there.
+        whole: Whether an element is a whole number, which loading leaves as it is.
+    """
+
+    n: int
+    size_bytes: int
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a weight file says of itself.
+
+    Attributes:
+        tensors: By name.
+        metadata: Strings and numbers by key; for GGUF alone.
+    """
+
+    tensors: Mapping[str, Stored]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
 class _Broken(Exception):
     """What is wrong with a header: (got, expected)."""
 
 
-def check_safetensors(path: Path, where: str) -> frozenset[str]:
-    """Read a safetensors header; the names of its tensors.
+def check_safetensors(path: Path, where: str) -> Header:
+    """Read a safetensors header.
 
     Raises:
         TargetRefused: Where length, JSON, types, shapes or offsets don't fit each other and the
@@ -45,8 +74,8 @@ def check_safetensors(path: Path, where: str) -> frozenset[str]:
         raise _refusal(where, "safetensors", error) from error
 
 
-def check_gguf(path: Path, where: str) -> dict[str, Any]:
-    """Walk a GGUF header; its scalar and string metadata by key.
+def check_gguf(path: Path, where: str) -> Header:
+    """Walk a GGUF header.
 
     Raises:
         TargetRefused: Where magic, version, counts, types or offsets don't fit the format and the
@@ -69,7 +98,7 @@ def _refusal(where: str, kind: str, error: _Broken) -> TargetRefused:
     )
 
 
-def _safetensors(stream: BinaryIO, size: int) -> frozenset[str]:
+def _safetensors(stream: BinaryIO, size: int) -> Header:
     start = stream.read(8)
     if len(start) < 8:
         raise _Broken(f"{len(start)} bytes", "at least 8")
@@ -88,7 +117,16 @@ def _safetensors(stream: BinaryIO, size: int) -> frozenset[str]:
         raise _Broken("__metadata__ that isn't text by name", "strings only")
     spans = [(*_span(name, entry), name) for name, entry in header.items()]
     _contiguous(spans, size - 8 - length)
-    return frozenset(header)
+    return Header(
+        tensors={
+            name: Stored(
+                n=math.prod(header[name]["shape"]),
+                size_bytes=end - begin,
+                whole=header[name]["dtype"][0] in "IUB" and header[name]["dtype"] != "BF16",
+            )
+            for begin, end, name in spans
+        }
+    )
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -167,7 +205,7 @@ class _Reader:
             )
 
 
-def _gguf(reader: _Reader) -> dict[str, Any]:
+def _gguf(reader: _Reader) -> Header:
     magic = reader.take(4)
     if magic != b"GGUF":
         raise _Broken(f"magic {magic!r}", "b'GGUF'")
@@ -185,8 +223,8 @@ def _gguf(reader: _Reader) -> dict[str, Any]:
         metadata[key] = _value(reader, reader.number("I"), 0)
     if not isinstance(metadata.get("general.architecture"), str):
         raise _Broken("no general.architecture", "the architecture's name")
-    _gguf_tensors(reader, n_tensors, metadata.get("general.alignment", 32))
-    return metadata
+    alignment = metadata.get("general.alignment", 32)
+    return Header(tensors=_gguf_tensors(reader, n_tensors, alignment), metadata=metadata)
 
 
 def _value(reader: _Reader, kind: int, depth: int) -> Any:
@@ -212,13 +250,14 @@ def _value(reader: _Reader, kind: int, depth: int) -> Any:
     return None
 
 
-def _gguf_tensors(reader: _Reader, n_tensors: int, alignment: Any) -> None:
+def _gguf_tensors(reader: _Reader, n_tensors: int, alignment: Any) -> dict[str, Stored]:
     from gguf.constants import GGML_QUANT_SIZES
 
     sizes = {int(kind): size for kind, size in GGML_QUANT_SIZES.items()}
     if not isinstance(alignment, int) or not 0 < alignment <= 2**16:
         raise _Broken(f"alignment {alignment}", "1 to 65,536")
     spans: list[tuple[int, int, str]] = []
+    found: dict[str, Stored] = {}
     for _ in range(n_tensors):
         name, n_dims = reader.text(), reader.number("I")
         if n_dims > 8:
@@ -228,9 +267,17 @@ def _gguf_tensors(reader: _Reader, n_tensors: int, alignment: Any) -> None:
         if kind not in sizes:
             raise _Broken(f"tensor {name[:80]!r} of type {kind}", "a GGML type")
         block, block_bytes = sizes[kind]
-        spans.append((offset, math.ceil(_product(shape, 2**60) / block) * block_bytes, name))
-    if len({name for _, _, name in spans}) != len(spans):
+        n = _product(shape, 2**60)
+        found[name] = Stored(n=n, size_bytes=math.ceil(n / block) * block_bytes)
+        spans.append((offset, found[name].size_bytes, name))
+    if len(found) != len(spans):
         raise _Broken("two tensors of one name", "each name once")
+    _within_file(spans, reader, alignment)
+    return found
+
+
+def _within_file(spans: list[tuple[int, int, str]], reader: _Reader, alignment: int) -> None:
+    """Tensors stand at aligned offsets, without overlap, and end before the file does."""
     start = math.ceil(reader.place / alignment) * alignment
     place = 0
     for offset, size, name in sorted(spans):

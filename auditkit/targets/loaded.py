@@ -19,6 +19,8 @@ from auditkit.errors import PromptTooLong, SubjectError
 from auditkit.model import Access, Json, ModelKind, Prompt
 from auditkit.targets import Completion, Sampling, Score, Steering, Subject, wrong_kind
 from auditkit.targets.batching import GENERATION_FACTOR, TOKEN_BUDGET, batches
+from auditkit.targets.memory import free_ram_bytes, gib
+from auditkit.targets.placing import described, input_device, spread, spread_over
 from auditkit.targets.prefixes import Prefixes
 from auditkit.targets.prompts import Encoder
 from auditkit.targets.sampling import check_sampling
@@ -125,7 +127,7 @@ class LocalTarget:
             "n_layers": self.n_layers,
             "d_model": self.d_model,
             "dtype": str(self.model.dtype).removeprefix("torch."),
-            "device": str(self.model.device),
+            "device": described(self.model),
             "threads": torch.get_num_threads(),
             "versions": {
                 name: version(name) for name in ("torch", "transformers", "nnsight", "numpy")
@@ -240,10 +242,13 @@ class LocalTarget:
 
         from auditkit.targets.adapter import round_weights
 
+        _room_for_another(self.n_parameters)
         with torch.random.fork_rng(), as_subject_errors():
             torch.manual_seed(0)
             model = type(self.model)._from_config(copy.deepcopy(self.model.config))
-        model = round_weights(model, self.model.dtype).to(self.model.device)
+        model = round_weights(model, self.model.dtype)
+        over = spread_over(self.model)
+        model = spread(model, over) if over else model.to(input_device(self.model))
         return type(self)(
             model,
             self.encoder.tokenizer,
@@ -392,7 +397,7 @@ class LocalTarget:
             kind=kind,
             identity=self._digest,
             dtype=str(self.model.dtype),
-            device=self.model.device.type,
+            device=input_device(self.model).type,
             token_budget=self._token_budget,
             versions=[version(name) for name in ("torch", "transformers")],
             **parts,
@@ -407,6 +412,22 @@ def _room(shape: tuple[int, int, int]) -> NDArray[np.float32]:
         return np.empty(shape, dtype=np.float32)
     with tempfile.TemporaryFile(prefix="auditkit-") as file:
         return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
+
+
+def _room_for_another(n_parameters: int) -> None:
+    """A second model is made in RAM, in float32.
+
+    Raises:
+        SubjectError: There is no room for it.
+    """
+    wanted, free = 4 * n_parameters, free_ram_bytes()
+    if wanted > free:
+        raise SubjectError(
+            "an untrained model of the same size",
+            got=f"{gib(free)} of RAM free",
+            expected=f"{gib(wanted)}",
+            next_step="run it on a machine with more memory",
+        )
 
 
 def _contiguous(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -17,6 +17,8 @@ from auditkit.errors import MissingTool, TargetRefused
 from auditkit.model import ModelKind
 from auditkit.targets.gguf_once import parsed_once
 from auditkit.targets.loaded import LocalTarget
+from auditkit.targets.memory import need
+from auditkit.targets.placing import Place, place_for
 from auditkit.targets.preflight import harmless, preflight
 from auditkit.targets.rewarding import LocalReward
 from auditkit.targets.spec import Format, TargetSpec, parse_spec
@@ -50,14 +52,15 @@ def load(  # noqa: PLR0913 - how a model is run, each with a default
     Args:
         spec: What to load.
         dtype: float32, bfloat16 or float16.
-        device: As torch names it.
+        device: As torch names it, or ``auto`` for all GPUs that are there, then RAM.
         threads: Torch's threads, for the whole process; None leaves them as they are.
         cache: Where results are kept, or None.
         digest: The identity's digest; computed where a cache needs it and it isn't given.
         reference: Loads the model that checks may compare it with.
 
     Raises:
-        TargetRefused: Where the files can't be used, or the adapter doesn't fit the base.
+        TargetRefused: Where the files can't be used, the adapter doesn't fit the base, or memory can't hold
+            the model.
         MissingTool: Without the `run` extra.
     """
     preflight(spec)
@@ -71,15 +74,21 @@ def load(  # noqa: PLR0913 - how a model is run, each with a default
 
         digest = identify(spec).digest
     kind = getattr(torch, dtype)
+    takes = need(spec, dtype)
+    place = place_for(spec.text, takes, device)
     made = LocalReward if kind_of(spec) is ModelKind.REWARD else LocalTarget
     with quiet(), parsed_once(), _refusing(spec):
-        model = _base(spec, torch.float32 if spec.adapter else kind)
+        model = _base(
+            spec, torch.float32 if spec.adapter else kind, place if takes.streams else None
+        )
         tokenizer = _tokenizer(spec)
         if spec.adapter:
             from auditkit.targets.adapter import apply_adapter, round_weights
 
             model = round_weights(apply_adapter(model, spec.adapter), kind)
-        model = model.to(device)
+        if not takes.streams:
+            model = place.settle(model, spec.text)
+        place.check(model, spec.text)
     return made(model, tokenizer, digest=digest, cache=cache, reference=reference)
 
 
@@ -92,7 +101,7 @@ def kind_of(spec: TargetSpec) -> ModelKind:
     return ModelKind.REWARD if str(first).endswith(CLASSIFIER) else ModelKind.LANGUAGE
 
 
-def _base(spec: TargetSpec, dtype: Any) -> Any:
+def _base(spec: TargetSpec, dtype: Any, place: Place | None) -> Any:
     import transformers
 
     reward = kind_of(spec) is ModelKind.REWARD
@@ -102,7 +111,11 @@ def _base(spec: TargetSpec, dtype: Any) -> Any:
         else transformers.AutoModelForCausalLM
     )
     model, info = auto.from_pretrained(
-        **_where(spec), dtype=dtype, use_safetensors=True, output_loading_info=True
+        **_where(spec),
+        **(place.options if place else {}),
+        dtype=dtype,
+        use_safetensors=True,
+        output_loading_info=True,
     )
     wrong = sorted(info["missing_keys"]) + [str(key) for key in info["mismatched_keys"]]
     if wrong:

@@ -34,7 +34,7 @@ class Running:
 
     Attributes:
         dtype: Of weights on this machine: float32, bfloat16 or float16.
-        device: As torch names it.
+        device: As torch names it, or ``auto``.
         threads: Torch's threads; None leaves them as they are.
         cache: Where results of weights on this machine are kept, or None.
         seed: The plan's.

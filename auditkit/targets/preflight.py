@@ -29,8 +29,7 @@ def preflight(spec: TargetSpec) -> None:
     """
     if spec.format is Format.GGUF:
         readable_file(spec.path, spec.path.name)
-        metadata = check_gguf(spec.path, spec.path.name)
-        if metadata.get("split.count"):
+        if check_gguf(spec.path, spec.path.name).metadata.get("split.count"):
             raise TargetRefused(
                 spec.path.name,
                 got="one part of a split GGUF",
@@ -65,7 +64,7 @@ def _model_folder(folder: Path) -> None:
             "config.json: model_type", got="none", expected="an architecture's name"
         )
     tensors = {
-        name: check_safetensors(path, name)
+        name: frozenset(check_safetensors(path, name).tensors)
         for name, path in files.items()
         if name.endswith(".safetensors")
     }

@@ -13,6 +13,7 @@ from auditkit.model import Json, ModelKind, Prompt
 from auditkit.targets import Completion, Sampling, Score, Steering, wrong_kind
 from auditkit.targets.batching import batches, pad
 from auditkit.targets.loaded import LocalTarget, as_subject_errors, chunks
+from auditkit.targets.placing import input_device
 
 N_LABELS = (1, 2)
 
@@ -135,7 +136,7 @@ class LocalReward(LocalTarget):
 
         token = self._padding
         tokens, mask = pad(
-            ids, left=False, device=self.model.device, token=0 if token is None else token
+            ids, left=False, device=input_device(self.model), token=0 if token is None else token
         )
         with torch.no_grad():
             logits = self.model(input_ids=tokens, attention_mask=mask).logits.double()

@@ -9,7 +9,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from auditkit.errors import SubjectError
-from auditkit.targets.batching import PASS_TOKENS, SLOT_FACTOR, TOKEN_BUDGET, bounded, pad
+from auditkit.targets.batching import (
+    LOGIT_BUDGET,
+    PASS_TOKENS,
+    SLOT_FACTOR,
+    TOKEN_BUDGET,
+    bounded,
+    pad,
+)
+from auditkit.targets.placing import input_device
 from auditkit.targets.sharing import Group, grouped
 from auditkit.targets.trees import (
     TREE_LIMIT,
@@ -25,9 +33,6 @@ from auditkit.targets.trees import (
 
 if TYPE_CHECKING:
     import torch
-
-LOGIT_BUDGET = 2**26
-"""Logits in one pass: 256 MiB of float32, twice that while they are normalised."""
 
 Ids = Sequence[int]
 Pair = tuple[int, int]
@@ -344,7 +349,7 @@ class _Scoring:
         )
 
     def _pad(self, rows: Sequence[Ids], *, left: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
-        return pad(rows, left=left, device=next(self.model.parameters()).device)
+        return pad(rows, left=left, device=input_device(self.model))
 
     def _store(self, pairs: list[Pair], sums: torch.Tensor) -> None:
         import torch
@@ -368,6 +373,7 @@ def _sum_logprobs(logits: torch.Tensor, targets: torch.Tensor, mask: torch.Tenso
     import torch
 
     logits = logits.float()
+    targets, mask = targets.to(logits.device), mask.to(logits.device)
     picked = logits.gather(2, targets[..., None])[..., 0] - torch.logsumexp(logits, dim=-1)
     return picked.double().where(mask.bool(), 0.0).sum(dim=1)
 

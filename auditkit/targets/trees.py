@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from auditkit.targets.placing import input_device
+
 if TYPE_CHECKING:
     import torch
 
@@ -117,7 +119,7 @@ def inputs_of(tree: Tree, model: Any, n_before: int = 0) -> dict[str, Any]:
     mask = torch.zeros(seen.shape, dtype=model.dtype).masked_fill(
         ~seen, torch.finfo(model.dtype).min
     )
-    device = next(model.parameters()).device
+    device = input_device(model)
     positions = torch.tensor(tree.depths)[None] + n_before
     return {
         "input_ids": torch.tensor(tree.ids)[None].to(device),
@@ -186,7 +188,7 @@ def _both_ways(
 
     from auditkit.targets.branching import branches, of_one
 
-    device = next(model.parameters()).device
+    device = input_device(model)
     row = torch.tensor([[*stem, *branch]], device=device)
     wanted = model(input_ids=row, use_cache=False).logits[0, -1].float()
     cache = model(input_ids=row[:, : len(stem)], use_cache=True).past_key_values

@@ -57,6 +57,7 @@ class Served:
         encoder: Its tokenizer, where token ids are taken.
         scorer: Scores token ids, where `echo` is served.
         heeds_seeds: Whether a seed repeats a sampled answer.
+        lists: Whether it can say which models it serves; else it fails when asked.
         seen: Every POST request: route and body.
         headers: Of every request.
         url: Host and port, while it is served.
@@ -71,6 +72,7 @@ class Served:
     encoder: Any = None
     scorer: Scorer | None = None
     heeds_seeds: bool = True
+    lists: bool = True
     seen: list[tuple[str, Json]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
@@ -111,9 +113,12 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
                 return
             served.headers.append(dict(self.headers))
             listed = {"object": "list", "data": [{"id": served.model, "object": "model"}]}
-            self._send(
-                *(_guarded(self, listed) if self.path == "/v1/models" else _error(404, "no route"))
-            )
+            if self.path != "/v1/models":
+                self._send(*_error(404, "no route"))
+            elif not served.lists:
+                self._send(*_error(500, "no list"))
+            else:
+                self._send(*_guarded(self, listed))
 
         def do_POST(self) -> None:
             if self._stopped():

@@ -19,10 +19,12 @@ import pytest
 from scoring_server import OneByOne, served_model
 
 from auditkit.checks import configure, load_check
-from auditkit.model import Access
+from auditkit.errors import IdentityChanged
+from auditkit.model import Access, Prompt, Turn
 from auditkit.targets.endpoint.terms import Manner
+from auditkit.targets.fingerprint import prompts
 from auditkit.targets.open import Running, open_target
-from auditkit.testing.serving import serving
+from auditkit.testing.serving import Served, serving
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(1800)]
 
@@ -206,3 +208,49 @@ def test_a_check_reads_the_same_there_as_here(demo_target: Any) -> None:
         there = list(check.observe(subject, samples, 7))
         subject.standing()
     assert there == here
+
+
+def with_low_rank(target: Any, size: float) -> Any:
+    """The same model with an adapter merged: rank 8 in every query and value, of that share of their norm."""
+    import copy
+
+    import torch
+
+    model, generator = copy.deepcopy(target.model), torch.Generator().manual_seed(7)
+    for name, weights in model.named_parameters():
+        if name.endswith(("q_proj.weight", "v_proj.weight")):
+            out, read = weights.shape
+            delta = torch.randn(out, 8, generator=generator) @ torch.randn(
+                8, read, generator=generator
+            )
+            weights.data += delta * (size * weights.norm() / delta.norm())
+    return target.with_model(model, digest="")
+
+
+def test_exchanged_weights_are_caught_in_mid_run(
+    demo_target: Any, quick_target: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another number type, and a small adapter, of the very same model (benchmarks/endpoint_swaps.py)."""
+    monkeypatch.setattr(
+        "auditkit.targets.endpoint.backend.prompts", lambda seed, n=4: prompts(seed, n)
+    )
+    monkeypatch.setattr("auditkit.targets.fingerprint.MAX_NEW_TOKENS", 8)
+    monkeypatch.setattr("auditkit.targets.endpoint.connect._repeats", lambda *_: {})
+    monkeypatch.setattr("auditkit.targets.endpoint.subject.ROUNDS", (1, 1))
+    asked = [Prompt(turns=(Turn(role="user", text=f"Say {word}."),)) for word in "abcdef"]
+    known = None
+    with serving(Served(subject=demo_target)) as served:
+        for other in (quick_target, with_low_rank(demo_target, 0.03)):
+            served.subject = demo_target
+            backend = open_target(served.target, Running(known=known))
+            known = backend.identify().fingerprint
+            assert known is not None
+            assert known.tolerance.texts == 0
+            subject = backend.load()
+            subject.generate(asked[:1], max_new_tokens=1)
+            subject.standing()
+            served.subject = other
+            with pytest.raises(IdentityChanged, match="answers of another model"):
+                subject.generate(asked, max_new_tokens=1)
+            with pytest.raises(IdentityChanged):
+                subject.standing()

@@ -70,11 +70,11 @@ LENGTHS = st.one_of(st.just(0), st.integers(0, 2000))
 
 
 def test_whole_files_are_read(tmp_path: Path, gguf_file: bytes) -> None:
-    names = check_safetensors(written(tmp_path, safetensors_bytes()), "file")
-    assert names == {"a", "b", "c"}
-    metadata = check_gguf(written(tmp_path, gguf_file), "file")
-    assert metadata["general.architecture"] == "llama"
-    assert metadata["llama.block_count"] == 2
+    tensors = check_safetensors(written(tmp_path, safetensors_bytes()), "file").tensors
+    assert set(tensors) == {"a", "b", "c"}
+    header = check_gguf(written(tmp_path, gguf_file), "file")
+    assert header.metadata["general.architecture"] == "llama"
+    assert header.metadata["llama.block_count"] == 2
 
 
 @FEW
@@ -84,7 +84,7 @@ def test_a_changed_safetensors_file_is_read_by_the_library_too_or_refused(
 ) -> None:
     path = written(tmp_path, mutated(safetensors_bytes(), changes, length))
     try:
-        names = check_safetensors(path, "file")
+        names = set(check_safetensors(path, "file").tensors)
     except TargetRefused:
         return
     with safe_open(path, "numpy") as opened:
@@ -139,7 +139,7 @@ def test_any_json_header_is_read_or_refused(tmp_path: Path, header: Any, size: i
     text = json.dumps(header).encode()
     path = written(tmp_path, struct.pack("<Q", len(text)) + text + bytes(size))
     try:
-        names = check_safetensors(path, "file")
+        names = set(check_safetensors(path, "file").tensors)
     except TargetRefused:
         return
     with safe_open(path, "numpy") as opened:

@@ -206,6 +206,22 @@ def test_the_doctor_says_what_is_missing(run: Terminal, monkeypatch: pytest.Monk
     assert missing["Gemma 3 270M"]["optional"], "nobody needs it"
 
 
+def test_the_doctor_says_whether_a_target_fits(
+    run: Terminal, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from auditkit.cli import doctor
+    from auditkit.targets import placing
+
+    monkeypatch.setattr(doctor, "_FINDINGS", ())
+    (fits,) = run.json("doctor", "--target", folder, "--dtype", "bfloat16")
+    assert fits["ok"]
+    assert "in bfloat16" in fits["needed_for"]
+    monkeypatch.setattr(placing, "free_ram_bytes", lambda: 1000)
+    (fits,) = run.json("doctor", "--target", folder, expect=1)
+    assert "free (RAM)" in fits["detail"]
+    assert "--dtype bfloat16" in fits["get"]
+
+
 def test_a_run_says_what_came_out(run: Terminal, job: list[object], tmp_path: Path) -> None:
     said = run.json(*job)
     assert {

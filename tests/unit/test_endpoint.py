@@ -333,6 +333,13 @@ def test_another_models_name_in_the_answers_stops_the_run(served: Served) -> Non
         subject.standing()
 
 
+def test_a_server_that_can_not_list_its_models_is_asked_all_the_same(served: Served) -> None:
+    served.lists = False
+    backend = opened(served)
+    backend.identify()
+    assert backend.load().generate([chat("a")], max_new_tokens=4)[0].text
+
+
 # --- who it is -------------------------------------------------------------------------------------
 
 

@@ -117,9 +117,9 @@ class Client:
         with self.ledger.promised(most):
             return self._patiently("POST", route, data, most, attempts)
 
-    def get(self, route: str) -> Any:
+    def get(self, route: str, attempts: int = 0) -> Any:
         """As `post`, of a page that costs no tokens."""
-        return self._patiently("GET", route, None, Usage(), 0)
+        return self._patiently("GET", route, None, Usage(), attempts)
 
     def no_answer(self, reason: str) -> Unanswered:
         """What is raised where JSON came that is not what was asked for."""
