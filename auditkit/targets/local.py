@@ -195,7 +195,11 @@ def load_skeleton(text: str) -> Any:
         config.name_or_path = ""  # a path of this machine, which concerns no server
         with torch.device("meta"):
             auto: Any = transformers.AutoModelForCausalLM
-            return auto.from_config(config)
+            model = auto.from_config(config)
+        if (spec.path / "generation_config.json").exists():  # for the tokens that end a text
+            own: Any = transformers.GenerationConfig
+            model.generation_config = own.from_pretrained(str(spec.path.absolute()))
+        return model
 
 
 def has_tokenizer(folder: Path) -> bool:

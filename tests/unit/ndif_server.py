@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +31,9 @@ from nnsight.tracing.globals import BLOCKS, SOURCES
 from nnsight.tracing.tracer import _saves, dec, inc
 
 from auditkit.activations import nnsight_library, wrap
+from auditkit.targets.endpoint.ledger import Ledger, Usage
+from auditkit.targets.endpoint.terms import Terms
+from auditkit.targets.ndif.results import Wanted, read_message, read_tensors
 
 nnsight_library()  # takes back the method that the imports gave to every object
 
@@ -99,6 +102,24 @@ class Serving:
                 return {k: v for k, v in tracer.info.frame.f_locals.items() if id(v) in saves}
             finally:
                 dec()
+
+
+@dataclass(kw_only=True)
+class InProcess:
+    """The same without a connection: unpacked with auditkit out of reach, and read as a server's answer."""
+
+    served: Serving
+    ledger: Ledger = field(default_factory=lambda: Ledger(Terms()))
+    model_key: str = "in process"
+
+    def run(
+        self, blob: bytes, wanted: Sequence[Wanted], most: Usage, *, attempts: int = 0
+    ) -> list[torch.Tensor]:
+        self.ledger.sent(again=False)
+        self.ledger.carried(sent_bytes=len(blob))
+        message = read_message(completed(self.served.run(blob)))
+        assert isinstance(message.data, bytes)
+        return read_tensors(message.data, wanted)
 
 
 @contextmanager
