@@ -81,7 +81,7 @@ def test_it_sees_there_what_it_sees_here(
     assert mine.not_assessed is theirs.not_assessed is None
     assert [o.subject for o in theirs.subjects] == [o.subject for o in mine.subjects]
     for one, other in zip(theirs.subjects, mine.subjects, strict=True):
-        assert one.statuses() == other.statuses()
+        assert one.statuses() == other.statuses(), one.rows[0]
         for row, same in zip(one.rows, other.rows, strict=True):
             assert _close(dict(row.values), dict(same.values)), row.sample_id
     assert there.server.ledger.n_requests > 0

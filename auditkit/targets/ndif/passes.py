@@ -13,7 +13,7 @@ from auditkit.activations import reducing
 from auditkit.canonical import digest, sha256
 from auditkit.model import Json
 from auditkit.targets import Sampling, Steering
-from auditkit.targets.batching import batches, bounded, pad
+from auditkit.targets.batching import batches, pad
 from auditkit.targets.endpoint.ledger import Usage
 from auditkit.targets.generation import Until, decoding_config
 from auditkit.targets.ndif.results import Wanted
@@ -70,12 +70,14 @@ class Shape:
         n_vocabulary: Logits of a position.
         token_budget: Padded tokens in one pass.
         takes: What its forward pass can be given, by name.
+        trees: Whether it reads trees (`auditkit.targets.trees`) as it reads their rows.
     """
 
     d_model: int
     n_vocabulary: int
     token_budget: int
     takes: frozenset[str]
+    trees: bool = False
 
     @cached_property
     def positions(self) -> int:
@@ -115,12 +117,12 @@ def residuals(
         read = [list(prompts[i]) for i in rows]
         ids, mask = pad(read, left=False)
         inputs = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
-        vectors = _vectors(steering, rows)
+        vectors = vectors_of(steering, rows)
         found.append(
             Pass(
                 kind="residuals",
-                common=(tuple(layers), _change(steering)),
-                named=[read, list(layers), reduction, _named(steering, rows)],
+                common=(tuple(layers), change_of(steering)),
+                named=[read, list(layers), reduction, named(steering, rows)],
                 sent=(inputs, reducing(mask, reduction), vectors),
                 wanted=Wanted(dtype="float32", shape=(len(layers), len(rows), shape.d_model)),
                 usage=Usage(n_read=sum(map(len, read))),
@@ -128,96 +130,6 @@ def residuals(
             )
         )
     return found
-
-
-@dataclass(slots=True, kw_only=True)
-class _Row:
-    """Tokens that are read once for several texts.
-
-    Attributes:
-        ids: What is read.
-        texts: Index of a text, and how many tokens come before it.
-        owner: A prompt whose steering it has.
-    """
-
-    ids: Ids
-    texts: list[tuple[int, int]]
-    owner: int
-
-    @property
-    def n_positions(self) -> int:
-        """Last positions whose logits are wanted."""
-        return len(self.ids) - min(n for _, n in self.texts) + 1
-
-
-def scores(
-    prompts: Sequence[Ids],
-    texts: Sequence[tuple[int, Ids]],
-    steering: Steering | None,
-    shape: Shape,
-) -> list[Pass]:
-    """Passes for `Subject.logprobs`.
-
-    Args:
-        prompts: What is read.
-        texts: Index of a prompt, and tokens that follow it; `Pass.rows` counts these.
-        steering: One vector a prompt.
-        shape: Of the model.
-    """
-    rows = _rows(prompts, texts, shared=steering is None)
-    found = []
-    positions = [row.n_positions for row in rows]
-    for group in bounded(
-        [len(row.ids) for row in rows], shape.token_budget, (positions, shape.positions)
-    ):
-        chosen = [rows[i] for i in group]
-        ids, mask = pad([row.ids for row in chosen], left=True)
-        width = max(row.n_positions for row in chosen)
-        inputs = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "use_cache": False,
-        }
-        if "position_ids" in shape.takes:
-            inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        if "logits_to_keep" in shape.takes:
-            inputs["logits_to_keep"] = width
-        places, tails, members = [], [], []
-        for k, row in enumerate(chosen):
-            for text, n in row.texts:
-                tail = list(texts[text][1])
-                first = k * width + width - len(row.ids) + n - 1
-                places.append(list(range(first, first + len(tail))))
-                tails.append(tail)
-                members.append(text)
-        owners = [row.owner for row in chosen]
-        found.append(
-            Pass(
-                kind="scores",
-                common=(_change(steering),),
-                named=[[list(row.ids) for row in chosen], places, tails, _named(steering, owners)],
-                sent=(inputs, width, places, tails, _vectors(steering, owners)),
-                wanted=Wanted(dtype="float64", shape=(len(members),)),
-                usage=Usage(n_read=sum(len(row.ids) for row in chosen)),
-                rows=tuple(members),
-            )
-        )
-    return found
-
-
-def _rows(prompts: Sequence[Ids], texts: Sequence[tuple[int, Ids]], *, shared: bool) -> list[_Row]:
-    """Each prompt with its texts, less their last token; who is the beginning of another is read with it."""
-    whole = [([*prompts[p], *tail][:-1], text, p) for text, (p, tail) in enumerate(texts)]
-    found: list[_Row] = []
-    # In descending order, what begins like a row stands right behind those that go on from it.
-    for ids, text, p in sorted(whole, key=lambda row: (row[0], row[1]), reverse=True):
-        longer = found[-1] if found else None
-        within = longer is not None and list(longer.ids[: len(ids)]) == ids
-        if longer is None or not within or not (shared or longer.owner == p):
-            longer = _Row(ids=ids, texts=[], owner=p)
-            found.append(longer)
-        longer.texts.append((text, len(prompts[p])))
-    return found[::-1]
 
 
 def tokens(
@@ -241,15 +153,15 @@ def tokens(
     seeds = None if sampling is None else [sampling.seeds[i] for i in rows]
     return Pass(
         kind="tokens",
-        common=(drawing, _change(steering)),
+        common=(drawing, change_of(steering)),
         named=[
-            *(read, list(until.ends), until.max_new_tokens, _named(steering, rows), seeds),
+            *(read, list(until.ends), until.max_new_tokens, named(steering, rows), seeds),
             list(drawing),
         ],
         sent=(
             {"input_ids": ids, "attention_mask": mask},
             decoding_config(until),
-            _vectors(steering, rows),
+            vectors_of(steering, rows),
             numbers,
         ),
         wanted=Wanted(dtype="int64", shape=(len(rows), None), most=until.max_new_tokens),
@@ -258,13 +170,13 @@ def tokens(
     )
 
 
-def _change(steering: Steering | None) -> Change:
+def change_of(steering: Steering | None) -> Change:
     if steering is None:
         return Change()
     return Change(layer=steering.layer, ablates=steering.mode == "ablate")
 
 
-def _vectors(steering: Steering | None, rows: Sequence[int]) -> torch.Tensor | None:
+def vectors_of(steering: Steering | None, rows: Sequence[int]) -> torch.Tensor | None:
     """[n_rows, d_model], float32."""
     if steering is None:
         return None
@@ -273,7 +185,7 @@ def _vectors(steering: Steering | None, rows: Sequence[int]) -> torch.Tensor | N
     return torch.from_numpy(np.array(steering.vectors[list(rows)], dtype=np.float32))
 
 
-def _named(steering: Steering | None, rows: Sequence[int]) -> Json:
+def named(steering: Steering | None, rows: Sequence[int]) -> Json:
     """What a key says of steering."""
     if steering is None:
         return None

@@ -17,6 +17,7 @@ from auditkit.targets.endpoint.ledger import Usage
 from auditkit.targets.generation import Until
 from auditkit.targets.loaded import LocalTarget, as_subject_errors
 from auditkit.targets.ndif.passes import Pass, Shape
+from auditkit.targets.trees import may_read_trees
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +40,8 @@ class Skeleton:
     def __init__(self, model: Any, encoder: Encoder) -> None:
         self.model, self.encoder = model.eval().requires_grad_(False), encoder
         self._config = model.config.get_text_config()
+        self.reads_trees: bool | None = None
+        """Whether the server does; None until it was tried."""
 
     @property
     def n_layers(self) -> int:
@@ -67,6 +70,15 @@ class Skeleton:
         several = configured if isinstance(configured, list) else [configured]
         own = self.encoder.tokenizer.eos_token_id
         return sorted({int(x) for x in (*several, own) if x is not None})
+
+    @property
+    def may_read_trees(self) -> bool:
+        """Whether its structure allows that texts are scored in trees."""
+        return may_read_trees(self.model) and "logits_to_keep" in self.shape.takes
+
+    def some_tokens(self, n: int) -> list[int]:
+        """Any tokens, other ones for another number."""
+        return [(7 * n + 5 * k) % self._n_read for k in range(n)]
 
     def describe(self) -> dict[str, Json]:
         """For the report."""

@@ -16,19 +16,25 @@ from auditkit.model import Access, Json, ModelKind, Prompt
 from auditkit.targets import Completion, Sampling, Score, Steering, Subject, wrong_kind
 from auditkit.targets.answers import Answers
 from auditkit.targets.batching import TOKEN_BUDGET, batches
-from auditkit.targets.endpoint.client import Unanswered
+from auditkit.targets.endpoint.client import Refused, Unanswered
 from auditkit.targets.generation import Until, cut
 from auditkit.targets.loaded import chunks
 from auditkit.targets.ndif import passes as make
 from auditkit.targets.ndif.arrays import Arrays
 from auditkit.targets.ndif.passes import Pass, Shape, requests
+from auditkit.targets.ndif.scoring import scores
 from auditkit.targets.ndif.skeleton import Skeleton
 from auditkit.targets.sampling import check_sampling
+from auditkit.targets.trees import TREE_TOKENS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from auditkit.targets.ndif.client import Server
+
+SAME_NATS = 0.02
+"""By how much a token's log-probability may differ, in the middle, between a tree and its row: float16's last
+digits move it by less, a mask that is not heeded by much more."""
 
 
 class NdifSubject:
@@ -163,7 +169,8 @@ class NdifSubject:
         ids = self.skeleton.encode(prompts, room=longest)
         self.skeleton.check_steering(steering, len(ids))
         texts = [(i, tail) for i, some in enumerate(tails) for tail in some]
-        todo: list[Pass] = make.scores(ids, texts, steering, self._shape)
+        shape = replace(self._shape, trees=bool(texts) and self._trees)
+        todo: list[Pass] = scores(ids, texts, steering, shape)
         sums = np.zeros(len(texts))
         for one, answer in zip(todo, self._ask(todo), strict=True):
             sums[list(one.rows)] = answer
@@ -200,6 +207,33 @@ class NdifSubject:
     @cached_property
     def _shape(self) -> Shape:
         return replace(self.skeleton.shape, token_budget=self._token_budget)
+
+    @property
+    def _trees(self) -> bool:
+        """Whether the server reads trees as it reads their rows; tried once for all who ask it."""
+        if self.skeleton.reads_trees is None:
+            self.skeleton.reads_trees = self.skeleton.may_read_trees and self._tried()
+        return self.skeleton.reads_trees
+
+    def _tried(self) -> bool:
+        """Whether some texts have the same probabilities in a tree as in rows."""
+        shape = replace(self.skeleton.shape, token_budget=max(TREE_TOKENS, self._token_budget))
+        stem, trunk, branch = (self.skeleton.some_tokens(n) for n in (3, TREE_TOKENS // 2, 4))
+        prompts = [[*stem, *trunk], [*stem, *branch]]
+        texts = [(p, [token]) for p in (0, 1) for token in self.skeleton.some_tokens(8)]
+        found = []
+        for trees in (False, True):
+            sums = np.zeros(len(texts))
+            todo = scores(prompts, texts, None, replace(shape, trees=trees))
+            try:
+                for group in requests(todo):
+                    tensors = self.skeleton.run(self.server, group)
+                    for one, tensor in zip(group, tensors, strict=True):
+                        sums[list(one.rows)] = tensor.numpy()
+            except Refused:
+                return False  # it takes no such mask
+            found.append(sums)
+        return bool(np.median(np.abs(found[0] - found[1])) <= SAME_NATS)
 
     def _ask(self, todo: Sequence[Pass]) -> list[Json]:
         """Answers, in order; those that are known already cost nothing.

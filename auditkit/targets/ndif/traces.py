@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditkit.activations import changed, head_path, layer_path, nnsight_library
 from auditkit.targets.sampling import turned
-from auditkit.targets.trees import summed
+from auditkit.targets.trees import mask_of, summed
 
 if TYPE_CHECKING:
     import torch
@@ -67,20 +67,22 @@ def residuals(
 def scores(
     model: Any,
     backend: Any,
-    passes: Sequence[tuple[Inputs, int, list[list[int]], list[list[int]], Vectors]],
+    passes: Sequence[tuple[Inputs, int, Sequence[int], list[list[int]], list[list[int]], Vectors]],
     change: Change,
 ) -> None:
     """Of each pass the log-probabilities of some texts, summed over their tokens: [n_texts], float64, nats.
 
     A text's tokens are read at places of the last `width` positions' logits, [n_rows * width, n_vocabulary].
+    A pass with parents is a tree (`trees.Tree`), whose mask is made on the server.
     """
     nnsight = nnsight_library()
     blocks = model.get(layer_path(model._module))
     depth, ablates = change.layer, change.ablates
     with model.session(backend=backend):
         found = nnsight.save([])
-        for inputs, width, places, texts, vectors in passes:
-            with model.trace(inputs):
+        for inputs, width, parents, places, texts, vectors in passes:
+            mask = {"attention_mask": mask_of(parents, 0, model.dtype)} if parents else {}
+            with model.trace({**inputs, **mask}):
                 if depth >= 0:
                     blocks[depth].output = changed(blocks[depth].output, vectors, ablates)
                 logits = model.output.logits
