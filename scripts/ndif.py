@@ -40,11 +40,12 @@ def main() -> int:
     parser.add_argument("command", choices=["up", "down", "status"])
     parser.add_argument("model", type=Path, nargs="?", help="Folder with safetensors.")
     parser.add_argument("--home", type=Path, default=ROOT / "out" / "ndif", help="Logs and state.")
+    parser.add_argument("--port", type=int, default=0, help="Of the API; any free one otherwise.")
     parser.add_argument("--threads", type=int, default=1, help="Torch's, of the model.")
     given = parser.parse_args()
     home: Path = given.home.absolute()
     if given.command == "up":
-        return up(home, given.model, given.threads)
+        return up(home, given.model, given.threads, given.port)
     return down(home) if given.command == "down" else status(home)
 
 
@@ -57,7 +58,7 @@ def missing() -> str:
     return ""
 
 
-def up(home: Path, model: Path | None, threads: int) -> int:
+def up(home: Path, model: Path | None, threads: int, port: int) -> int:
     if why := missing():
         return said(why)
     if model is None or not (model / "config.json").exists():
@@ -66,7 +67,7 @@ def up(home: Path, model: Path | None, threads: int) -> int:
         return said(f"a server runs already; `down` first (state in {home})")
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
-    server = Server(home, model.resolve(), threads)
+    server = Server(home, model.resolve(), threads, port)
     try:
         server.start()
     except (TimeoutError, subprocess.SubprocessError) as error:
@@ -162,10 +163,12 @@ class Server:
         home: Logs and state.
         model: What is deployed.
         threads: Torch's.
+        port: Of the API; 0 for any.
     """
 
-    def __init__(self, home: Path, model: Path, threads: int) -> None:
+    def __init__(self, home: Path, model: Path, threads: int, port: int = 0) -> None:
         self._home, self._ports = home, free_ports()
+        self._ports["api"] = port or self._ports["api"]
         # Short: Ray makes sockets in it, whose paths may have some hundred signs.
         self._scratch = Path(tempfile.gettempdir()) / f"ndif-{self._ports['head']}"
         self._processes: list[tuple[int, float]] = []
