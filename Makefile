@@ -104,6 +104,7 @@ bench: setup-bench
 	$(BIN)/python benchmarks/pdf.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/endpoints.py
+	$(BIN)/python benchmarks/ndif.py
 
 clean:
 	rm -rf $(VENV) .venv-ndif out

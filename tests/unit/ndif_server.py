@@ -119,6 +119,7 @@ class InProcess:
         self.ledger.carried(sent_bytes=len(blob))
         message = read_message(completed(self.served.run(blob)))
         assert isinstance(message.data, bytes)
+        self.ledger.carried(received_bytes=len(message.data))
         return read_tensors(message.data, wanted)
 
 

@@ -220,10 +220,13 @@ def test_an_error_of_the_block_is_told_once(
 ) -> None:
     first = len(served.blobs)
     broken = Fault(frames=((TEXT, status("ERROR", "CUDA out of memory")),))
-    monkeypatch.setattr(served, "fault", lambda _: broken)
+    monkeypatch.setattr(served, "fault", lambda n: broken if n == first else None)
     with pytest.raises(Refused, match="out of memory"):
         quick.activations([Prompt(raw="ab")])
-    assert len(served.blobs) == first + 1
+    assert len(served.blobs) == first + 2  # the other one was easy
+    monkeypatch.setattr(served, "fault", lambda _: broken)
+    with pytest.raises(EndpointError, match="out of memory"):
+        quick.activations([Prompt(raw="ab")])
 
 
 def test_nothing_is_fetched_from_an_address_that_the_server_names(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 4 * 2**20
 """Of one request's results, where it has several passes: a server hands small results back at once, and
 would put larger ones (8 MiB with Redis as it comes) elsewhere, to be fetched."""
-MOST_TOKENS = 16_384
+MOST_TOKENS = 8_192
 """Of one request with several passes, so that a server answers within a minute or so."""
 
 Ids = Sequence[int]

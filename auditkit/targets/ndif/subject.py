@@ -267,7 +267,7 @@ class NdifSubject:
         """What one request is answered with, as it is kept."""
         try:
             found = self.skeleton.run(self.server, group)
-        except Unanswered as error:
+        except (Refused, Unanswered) as error:
             if self._answers_at_all():
                 raise
             raise _gone(error) from None
