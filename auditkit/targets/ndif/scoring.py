@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,130 +28,113 @@ def scores(
         steering: One vector a prompt.
         shape: Of the model.
     """
-    found = _in_trees(prompts, texts, steering, shape) if shape.trees else []
+    scoring = _Scoring(prompts=prompts, texts=texts, steering=steering, shape=shape)
+    found = [scoring.tree(members) for members in scoring.worth_a_tree()] if shape.trees else []
     done = {text for one in found for text in one.rows}
-    left = [text for text in range(len(texts)) if text not in done]
-    return found + _in_rows(prompts, texts, left, steering, shape)
+    rows = _rows(
+        prompts,
+        texts,
+        [text for text in range(len(texts)) if text not in done],
+        shared=steering is None,
+    )
+    groups = bounded(
+        [len(row.ids) for row in rows],
+        shape.token_budget,
+        ([row.n_positions for row in rows], shape.positions),
+    )
+    return found + [scoring.batch([rows[i] for i in group]) for group in groups]
 
 
-def _in_trees(
-    prompts: Sequence[Ids], texts: Sequence[Text], steering: Steering | None, shape: Shape
-) -> list[Pass]:
-    """Passes over trees, for those texts of which a tree saves enough."""
-    import torch
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scoring:
+    """One call of `scores`."""
 
-    of: dict[int, list[int]] = {}
-    for text, (p, _) in enumerate(texts):
-        of.setdefault(p, []).append(text)
-    whole = {p: [[*prompts[p], *texts[text][1]][:-1] for text in own] for p, own in of.items()}
-    sizes = {p: len(tree_of(rows).ids) for p, rows in whole.items()}
-    wanted = {p: 1 + sum(len(texts[text][1]) - 1 for text in own) for p, own in of.items()}
-    room = min(TREE_LIMIT, shape.token_budget)
-    fits = [p for p in of if sizes[p] <= room and wanted[p] <= shape.positions]
-    limits = [
-        ([sizes[p] for p in fits], shape.token_budget),
-        ([wanted[p] for p in fits], shape.positions),
-    ]
-    together = packs([whole[p] for p in fits], limits) if steering is None else None
-    found = []
-    for pack in [[k] for k in range(len(fits))] if together is None else together:
-        some = [fits[k] for k in pack]
-        rows = [row for p in some for row in whole[p]]
-        tree, members = tree_of(rows), [text for p in some for text in of[p]]
-        if len(tree.ids) > TREE_WORTH * sum(map(len, rows)):
-            continue
-        tails = [list(texts[text][1]) for text in members]
+    prompts: Sequence[Ids]
+    texts: Sequence[Text]
+    steering: Steering | None
+    shape: Shape
+
+    def row(self, text: int) -> list[int]:
+        """A text behind its prompt, less its last token."""
+        p, tail = self.texts[text]
+        return [*self.prompts[p], *tail][:-1]
+
+    def worth_a_tree(self) -> Iterator[list[int]]:
+        """Texts that share a tree which saves enough: those of one prompt, or of several that begin alike."""
+        of: dict[int, list[int]] = {}
+        for text, (p, _) in enumerate(self.texts):
+            of.setdefault(p, []).append(text)
+        room = min(TREE_LIMIT, self.shape.token_budget)
+        families, sizes, wanted, rows = [], [], [], []
+        for own in of.values():
+            read = [self.row(text) for text in own]
+            size = len(tree_of(read).ids)
+            positions = 1 + sum(len(self.texts[text][1]) - 1 for text in own)
+            if size <= room and positions <= self.shape.positions:
+                families.append(own)
+                sizes.append(size)
+                wanted.append(positions)
+                rows.append(read)
+        limits = [(sizes, self.shape.token_budget), (wanted, self.shape.positions)]
+        # Steering is a prompt's own, and a tree is one row.
+        alone = [[k] for k in range(len(families))]
+        for pack in packs(rows, limits) if self.steering is None else alone:
+            read = [row for k in pack for row in rows[k]]
+            if len(tree_of(read).ids) <= TREE_WORTH * sum(map(len, read)):
+                yield [text for k in pack for text in families[k]]
+
+    def tree(self, members: Sequence[int]) -> Pass:
+        """A pass over a tree of some texts."""
+        import torch
+
+        tails = [list(self.texts[text][1]) for text in members]
+        tree = tree_of([self.row(text) for text in members])
         read = [path[-len(tail) :] for path, tail in zip(tree.paths, tails, strict=True)]
-        places = sorted({place for path in read for place in path})
-        at = {place: k for k, place in enumerate(places)}
+        kept = sorted({place for path in read for place in path})
+        at = {place: k for k, place in enumerate(kept)}
         inputs = {
             "input_ids": torch.tensor(tree.ids)[None],
             "position_ids": torch.tensor(tree.depths)[None],
             "use_cache": False,
-            "logits_to_keep": torch.tensor(places),
+            "logits_to_keep": torch.tensor(kept),
         }
-        found.append(
-            _pass(
-                inputs=inputs,
-                width=len(places),
-                parents=tree.parents,
-                places=[[at[place] for place in path] for path in read],
-                tails=tails,
-                members=members,
-                owners=some[:1],
-                read=rows,
-                steering=steering,
-            )
-        )
-    return found
+        places = [[at[place] for place in path] for path in read]
+        sent = (inputs, len(kept), tree.parents, places, tails)
+        return self._pass(sent, members, [self.texts[members[0]][0]])
 
-
-def _in_rows(
-    prompts: Sequence[Ids],
-    texts: Sequence[Text],
-    left: Sequence[int],
-    steering: Steering | None,
-    shape: Shape,
-) -> list[Pass]:
-    """Passes over batches of rows."""
-    rows = _rows(prompts, texts, left, shared=steering is None)
-    positions = [row.n_positions for row in rows]
-    lengths = [len(row.ids) for row in rows]
-    found = []
-    for group in bounded(lengths, shape.token_budget, (positions, shape.positions)):
-        chosen = [rows[i] for i in group]
-        ids, mask = pad([row.ids for row in chosen], left=True)
-        width = max(row.n_positions for row in chosen)
+    def batch(self, rows: Sequence[_Row]) -> Pass:
+        """A pass over a batch of rows."""
+        ids, mask = pad([row.ids for row in rows], left=True)
+        width = max(row.n_positions for row in rows)
         inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
-        if "position_ids" in shape.takes:
+        if "position_ids" in self.shape.takes:
             inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        if "logits_to_keep" in shape.takes:
+        if "logits_to_keep" in self.shape.takes:
             inputs["logits_to_keep"] = width
         places, tails, members = [], [], []
-        for k, row in enumerate(chosen):
+        for k, row in enumerate(rows):
             for text, n in row.texts:
-                tail = list(texts[text][1])
+                tail = list(self.texts[text][1])
                 first = k * width + width - len(row.ids) + n - 1
                 places.append(list(range(first, first + len(tail))))
                 tails.append(tail)
                 members.append(text)
-        found.append(
-            _pass(
-                inputs=inputs,
-                width=width,
-                parents=[],
-                places=places,
-                tails=tails,
-                members=members,
-                owners=[row.owner for row in chosen],
-                read=[row.ids for row in chosen],
-                steering=steering,
-            )
+        sent: tuple[Any, ...] = (inputs, width, [], places, tails)
+        return self._pass(sent, members, [row.owner for row in rows])
+
+    def _pass(self, sent: tuple[Any, ...], members: Sequence[int], owners: Sequence[int]) -> Pass:
+        """With the steering of the prompts that its rows belong to."""
+        inputs, _, _, places, tails = sent
+        read = [self.row(text) for text in members]
+        return Pass(
+            kind="scores",
+            common=(change_of(self.steering),),
+            named=[read, places, tails, named(self.steering, owners)],
+            sent=(*sent, vectors_of(self.steering, owners)),
+            wanted=Wanted(dtype="float64", shape=(len(members),)),
+            usage=Usage(n_read=int(inputs["input_ids"].numel())),
+            rows=tuple(members),
         )
-    return found
-
-
-def _pass(  # noqa: PLR0913 - of both kinds, by name
-    *,
-    inputs: dict[str, Any],
-    width: int,
-    parents: Sequence[int],
-    places: list[list[int]],
-    tails: list[list[int]],
-    members: Sequence[int],
-    owners: Sequence[int],
-    read: Sequence[Ids],
-    steering: Steering | None,
-) -> Pass:
-    return Pass(
-        kind="scores",
-        common=(change_of(steering),),
-        named=[[list(ids) for ids in read], places, tails, named(steering, owners)],
-        sent=(inputs, width, list(parents), places, tails, vectors_of(steering, owners)),
-        wanted=Wanted(dtype="float64", shape=(len(members),)),
-        usage=Usage(n_read=int(inputs["input_ids"].numel())),
-        rows=tuple(members),
-    )
 
 
 @dataclass(slots=True, kw_only=True)
