@@ -54,7 +54,7 @@ def served(saved: Path) -> Iterator[Serving]:
 
 
 def opened(served: Serving, folder: Path, **more: Any) -> NdifBackend:
-    terms = more.pop("terms", Terms(timeout_s=20, attempts=2))
+    terms = more.pop("terms", Terms(timeout_s=120, attempts=2))
     running = Running(manner=Manner(tokenizer=str(folder)), terms=terms, **more)
     backend = open_target(served.target, running)
     assert isinstance(backend, NdifBackend)
@@ -215,7 +215,7 @@ def test_without_a_folder_for_the_structure_it_is_refused(served: Serving) -> No
 
 
 def test_another_models_name_is_refused(served: Serving, bare: Path) -> None:
-    running = Running(manner=Manner(tokenizer=str(bare)), terms=Terms(timeout_s=10, attempts=1))
+    running = Running(manner=Manner(tokenizer=str(bare)), terms=Terms(timeout_s=60, attempts=1))
     with pytest.raises(TargetRefused, match="no model other"):
         open_target(f"ndif://{served.url}/other", running).identify()
 

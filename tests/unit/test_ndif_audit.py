@@ -120,7 +120,7 @@ class Desk:
             threads=1,
             endpoint=Manner(tokenizer=str(self.bare)),
         )
-        terms = Terms(timeout_s=10.0, attempts=2)
+        terms = Terms(timeout_s=60.0, attempts=2)
         order = Order(plan=a_plan, out=self.home / name, signer=self.signer, terms=terms)
         return run_audit(order, told)
 

@@ -149,7 +149,7 @@ def served(saved: Path) -> Iterator[Serving]:
 @pytest.fixture(scope="module")
 def there(served: Serving, bare: Path) -> NdifSubject:
     manner = Manner(tokenizer=str(bare))
-    backend = open_target(served.target, Running(manner=manner, terms=Terms(timeout_s=20)))
+    backend = open_target(served.target, Running(manner=manner, terms=Terms(timeout_s=120)))
     backend.identify()
     loaded: Any = backend.load()
     return loaded  # type: ignore[no-any-return]
@@ -159,7 +159,7 @@ def there(served: Serving, bare: Path) -> NdifSubject:
 def quick(there: NdifSubject, monkeypatch: pytest.MonkeyPatch) -> NdifSubject:
     """Patient for a moment only."""
     monkeypatch.setattr("auditkit.targets.endpoint.client.pause", lambda _: 0.0)
-    terms = Terms(timeout_s=1.5, attempts=2)
+    terms = Terms(timeout_s=6, attempts=2)
     monkeypatch.setattr(there.server.ledger, "terms", terms)
     return NdifSubject(there.server, there.skeleton)
 
@@ -173,7 +173,7 @@ FAULTS = {
     "another result": Fault(frames=((BINARY, completed({"found": [1]})),)),
     "nothing": Fault(frames=((TEXT, status("COMPLETED")),)),
     "closed": Fault(),
-    "slow": Fault(after_s=3.0),
+    "slow": Fault(after_s=9.0),
     "status 500": Fault(post=(500, b"{}")),
     "status 429": Fault(post=(429, b'{"detail": "wait"}')),
     "a POST answered by HTML": Fault(post=(200, b"<html>")),
