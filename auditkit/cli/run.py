@@ -23,7 +23,7 @@ CHOSEN = "To put to the test what the checks named below claim; they were chosen
 
 @click.command("run")
 @click.option("--target", help="Folder, GGUF file, base+adapter, demo:smollm2 | gemma3-270m | liar | "
-              "twin, or openai://HOST[:PORT]/MODEL.")  # fmt: skip
+              "twin, openai://HOST[:PORT]/MODEL or ndif://HOST[:PORT]/MODEL.")  # fmt: skip
 @click.option("--reference", help="Another model that reads the same text, named as targets are.")
 @click.option("--plan", "plan_name",
               help="A plan: shipped name, YAML file, or locked plan. Without it `demo` for "
@@ -121,8 +121,8 @@ def chosen_plan(
         raise PlanError(
             f"plan {name}: target",
             got="none",
-            expected="a folder, a GGUF file, base+adapter, openai://host/model, or one of demo:smollm2, "
-            "demo:gemma3-270m, demo:liar, demo:twin",
+            expected="a folder, a GGUF file, base+adapter, openai://host/model, ndif://host/model, or one of "
+            "demo:smollm2, demo:gemma3-270m, demo:liar, demo:twin",
             next_step="name it in the plan or with --target",
         )
     return plan

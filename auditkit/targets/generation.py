@@ -64,14 +64,7 @@ def complete(
             prefixes=prefixes,
         )
     tokens, mask = pad(prompts, left=True, device=input_device(model))
-    make: Any = transformers.GenerationConfig
-    config = make(
-        do_sample=False,
-        num_beams=1,
-        max_new_tokens=until.max_new_tokens,
-        eos_token_id=list(until.ends) or None,
-        pad_token_id=until.ends[0] if until.ends else 0,
-    )
+    config = decoding_config(until)
     inputs = {"input_ids": tokens, "attention_mask": mask}
     with torch.no_grad(), _no_defaults(model):
         if generate is not None:
@@ -85,10 +78,24 @@ def complete(
                 logits_processor=transformers.LogitsProcessorList(drawn),
             )
             new = said[:, n_read:]
-    return [_cut(row, until.ends) for row in new.tolist()]
+    return [cut(row, until.ends) for row in new.tolist()]
 
 
-def _cut(row: list[int], ends: Sequence[int]) -> list[int]:
+def decoding_config(until: Until) -> Any:
+    """Greedy decoding, whatever a model's own generation config would like."""
+    import transformers
+
+    make: Any = transformers.GenerationConfig
+    return make(
+        do_sample=False,
+        num_beams=1,
+        max_new_tokens=until.max_new_tokens,
+        eos_token_id=list(until.ends) or None,
+        pad_token_id=until.ends[0] if until.ends else 0,
+    )
+
+
+def cut(row: list[int], ends: Sequence[int]) -> list[int]:
     """A row without the padding after its end token."""
     return row[: next((i for i, token in enumerate(row) if token in ends), len(row)) + 1]
 

@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from auditkit.targets import Subject
     from auditkit.targets.prompts import Encoder
 
-__all__ = ["DTYPES", "LocalTarget", "TargetSpec", "load", "parse_spec", "preflight", "quiet"]
+__all__ = [
+    "DTYPES",
+    "LocalTarget",
+    "TargetSpec",
+    "load",
+    "load_skeleton",
+    "parse_spec",
+    "preflight",
+    "quiet",
+]
 
 DTYPES = ("float32", "bfloat16", "float16")
 CLASSIFIER = "ForSequenceClassification"
@@ -164,13 +173,46 @@ def load_encoder(text: str) -> tuple[Encoder, str]:
     from auditkit.targets.identity import identify
     from auditkit.targets.prompts import Encoder
 
+    spec = weightless(text)
+    with quiet(), parsed_once(), _refusing(spec):
+        return Encoder(_tokenizer(spec)), identify(spec).digest
+
+
+def weightless(text: str) -> TargetSpec:
+    """A target of which no weights are read, so that none need be there.
+
+    Raises:
+        TargetRefused: It would run code, or is damaged.
+    """
     spec = parse_spec(text)
-    if spec.format is Format.FOLDER and not (spec.path / "config.json").exists():
+    if spec.format is Format.FOLDER and spec.adapter is None:
         harmless(spec.path)
     else:
         preflight(spec)
+    return spec
+
+
+def load_skeleton(text: str) -> Any:
+    """A causal language model without weights, on torch's meta device, from a folder's or a GGUF's config.
+
+    Raises:
+        TargetRefused: There is no config of such a model, or it would run code.
+        MissingTool: Without the `run` extra.
+    """
+    import transformers
+
+    torch = _torch()
+    spec = weightless(text)
     with quiet(), parsed_once(), _refusing(spec):
-        return Encoder(_tokenizer(spec)), identify(spec).digest
+        config = transformers.AutoConfig.from_pretrained(**_where(spec))
+        config.name_or_path = ""  # a path of this machine, which concerns no server
+        with torch.device("meta"):
+            auto: Any = transformers.AutoModelForCausalLM
+            model = auto.from_config(config)
+        if (spec.path / "generation_config.json").exists():  # for the tokens that end a text
+            own: Any = transformers.GenerationConfig
+            model.generation_config = own.from_pretrained(str(spec.path.absolute()))
+        return model
 
 
 def has_tokenizer(folder: Path) -> bool:

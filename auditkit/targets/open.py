@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from auditkit.cache import ResultCache
 
 _ENDPOINT = "auditkit.targets.endpoint.backend:EndpointBackend"
-_REMOTE = {"openai": _ENDPOINT, "openai+http": _ENDPOINT}
+_NDIF = "auditkit.targets.ndif.backend:NdifBackend"
+_REMOTE = {
+    "openai": _ENDPOINT,
+    "openai+http": _ENDPOINT,
+    "ndif": _NDIF,
+    "ndif+http": _NDIF,
+}
 """From scheme to the class that answers for it."""
 
 
@@ -170,7 +176,7 @@ def open_target(text: str, running: Running) -> Backend:
         raise MissingTool(
             f"target {scheme}://…",
             got=f"no module {error.name}",
-            expected="httpx and tenacity",
+            expected="httpx, tenacity and, for ndif://, nnsight",
             next_step="pip install 'auditkit[run]'",
         ) from error
     backend: Backend = made(text, running)

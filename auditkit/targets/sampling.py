@@ -38,14 +38,9 @@ class Draw:
         """A token a row, [n_rows]: of logits [n_rows, n_vocabulary] and the rows' prompts by index."""
         import torch
 
-        scaled = logits.float() / self._sampling.temperature
-        if self._sampling.top_p < 1:
-            scaled = nucleus(scaled, self._sampling.top_p)
-        cumulative = scaled.softmax(dim=-1).double().cumsum(dim=-1)
         drawn = [uniform(self._sampling.seeds[row], step) for row in rows]
-        wanted = torch.tensor(drawn, dtype=torch.float64, device=logits.device)[:, None]
-        found = torch.searchsorted(cumulative, wanted * cumulative[:, -1:], right=True)[:, 0]
-        return found.clamp(max=logits.shape[1] - 1)
+        wanted = torch.tensor(drawn, dtype=torch.float64, device=logits.device)
+        return turned(logits, wanted, self._sampling.temperature, self._sampling.top_p)
 
     def processor(self, n_read: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
         """The same for greedy `transformers.generate`, whose prompts are padded to `n_read` tokens."""
@@ -56,6 +51,23 @@ class Draw:
             return torch.full_like(scores, -float("inf")).scatter(1, drawn[:, None], 0.0)
 
         return process
+
+
+def turned(
+    logits: torch.Tensor, drawn: torch.Tensor, temperature: float, top_p: float
+) -> torch.Tensor:
+    """Tokens [n_rows] at numbers [n_rows], float64 in [0, 1), of their rows' cumulative distributions. Also
+    sent to servers (`targets.ndif`), so it stands on torch alone.
+    """
+    import torch
+
+    scaled = logits.float() / temperature
+    if top_p < 1:
+        scaled = nucleus(scaled, top_p)
+    cumulative = scaled.softmax(dim=-1).double().cumsum(dim=-1)
+    wanted = drawn[:, None].to(logits.device)
+    found = torch.searchsorted(cumulative, wanted * cumulative[:, -1:], right=True)[:, 0]
+    return found.clamp(max=logits.shape[1] - 1)
 
 
 def nucleus(scores: torch.Tensor, top_p: float) -> torch.Tensor:

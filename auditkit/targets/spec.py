@@ -52,9 +52,9 @@ def parse_spec(text: str) -> TargetSpec:
     if "://" in text:
         raise TargetRefused(
             f"target {text}",
-            got="a model behind an API, of which there are no files here",
+            got="a model elsewhere, of which there are no files here",
             expected=_KINDS,
-            next_step="`run`, `plan lock` and `fingerprint` take endpoints as a target, nothing else does",
+            next_step="`run`, `plan lock` and `fingerprint` take such a target, nothing else does",
         )
     if text.startswith("demo:") and text.partition("+")[0] not in EMBEDDED:
         raise TargetRefused(f"target {text}", got="an unknown demo", expected=_DEMOS)

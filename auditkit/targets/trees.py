@@ -109,23 +109,31 @@ def inputs_of(tree: Tree, model: Any, n_before: int = 0) -> dict[str, Any]:
     """A model's inputs for a tree that goes on from some tokens which all of its rows begin with."""
     import torch
 
-    n = len(tree.ids)
-    seen = torch.zeros(n, n_before + n, dtype=torch.bool)
-    seen[:, :n_before] = True
-    for place, parent in enumerate(tree.parents):
-        if parent >= 0:
-            seen[place] = seen[parent]
-        seen[place, n_before + place] = True
-    mask = torch.zeros(seen.shape, dtype=model.dtype).masked_fill(
-        ~seen, torch.finfo(model.dtype).min
-    )
+    mask = mask_of(tree.parents, n_before, model.dtype)
     device = input_device(model)
     positions = torch.tensor(tree.depths)[None] + n_before
     return {
         "input_ids": torch.tensor(tree.ids)[None].to(device),
-        "attention_mask": mask[None, None].to(device),
+        "attention_mask": mask.to(device),
         "position_ids": positions.to(device),
     }
+
+
+def mask_of(parents: Sequence[int], n_before: int, dtype: torch.dtype) -> torch.Tensor:
+    """What each token of a tree sees, [1, 1, n, n_before + n]: 0, and the least number for what it doesn't.
+    Also sent to servers (`targets.ndif`), so it stands on torch alone.
+    """
+    import torch
+
+    n = len(parents)
+    seen = torch.zeros(n, n_before + n, dtype=torch.bool)
+    seen[:, :n_before] = True
+    for place, parent in enumerate(parents):
+        if parent >= 0:
+            seen[place] = seen[parent]
+        seen[place, n_before + place] = True
+    mask = torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
+    return mask[None, None]
 
 
 _READS: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
@@ -137,9 +145,14 @@ def slots_for_trees(model: Any) -> int:
     It was tried, once for each model: some attend by slots and not by the mask they are given.
     """
     if model not in _READS:
-        wide = _plain(model) and _window(model) >= TREE_TOKENS
-        _READS[model] = _window(model) if wide and _tried(model) else 0
+        able = may_read_trees(model) and _tried(model)
+        _READS[model] = _window(model) if able else 0
     return _READS[model]
+
+
+def may_read_trees(model: Any) -> bool:
+    """Whether a model's structure allows it; whether it does so is to be tried."""
+    return _plain(model) and _window(model) >= TREE_TOKENS
 
 
 def _plain(model: Any) -> bool:

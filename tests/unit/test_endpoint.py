@@ -35,7 +35,7 @@ SECRET = "sk-very-secret-42"
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("auditkit.targets.endpoint.client._pause", lambda state: 0.0)
+    monkeypatch.setattr("auditkit.targets.endpoint.client.pause", lambda state: 0.0)
     monkeypatch.delenv("AUDITKIT_API_KEY", raising=False)
 
 
@@ -349,11 +349,11 @@ def test_a_swap_in_mid_run_is_caught_before_its_answers_count(served: Served) ->
     subject = backend.load()
     subject.generate([chat("before")], max_new_tokens=4)
     subject.standing()
-    n_known = len(subject.known)
+    n_known = len(subject.answers.known)
     served.subject = FakeSubject(seed=1)
     with pytest.raises(IdentityChanged, match="answers of another model"):
         subject.generate([chat(f"{i}") for i in range(80)], max_new_tokens=4)
-    assert len(subject.known) == n_known
+    assert len(subject.answers.known) == n_known
     with pytest.raises(IdentityChanged):
         subject.standing()
 

@@ -138,8 +138,8 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, Words, Toy)
     monkeypatch.setattr("auditkit.render.render_pdf", made.render)
     monkeypatch.setattr("auditkit.machine._tokens_per_s", lambda target: 1_000.0)
-    monkeypatch.setattr("auditkit.targets.endpoint.client._pause", lambda state: 0.0)
-    monkeypatch.setattr("auditkit.targets.endpoint.subject.ROUNDS", (2, 3))
+    monkeypatch.setattr("auditkit.targets.endpoint.client.pause", lambda state: 0.0)
+    monkeypatch.setattr("auditkit.targets.answers.ROUNDS", (2, 3))
     monkeypatch.setenv("AUDITKIT_API_KEY", SECRET)
 
 

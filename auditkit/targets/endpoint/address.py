@@ -1,4 +1,4 @@
-"""How a person names an endpoint: ``openai://host[:port]/model``."""
+"""How a person names a model elsewhere: ``openai://host[:port]/model``, ``ndif://host[:port]/model``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from urllib.parse import urlsplit
 
 from auditkit.errors import TargetRefused
 
-SCHEMES = ("openai", "openai+http")
 KEY = "AUDITKIT_API_KEY"
-_EXPECTED = "openai://host[:port]/model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,36 +44,41 @@ class Key:
         return text.replace(self.value, "[key]") if self.value else text
 
 
-def parse_address(text: str) -> Address:
+def parse_address(text: str, kind: str = "openai") -> Address:
     """Read an endpoint as written in a plan or on the command line.
 
-    Plain HTTP is used on this machine alone; elsewhere ``openai+http://`` has to be written, since whoever
-    is on the way then reads key and questions, and can answer in the model's place.
+    Plain HTTP is used on this machine alone; elsewhere ``openai+http://`` (or ``ndif+http://``) has to be
+    written, since whoever is on the way then reads key and questions, and can answer in the model's place.
+
+    Args:
+        text: What the person wrote.
+        kind: The scheme that it must have: ``openai`` or ``ndif``.
 
     Raises:
         TargetRefused: For anything but a host and a model; for a user, a password or a query in it.
     """
+    wanted = f"{kind}://host[:port]/model"
     scheme, _, rest = text.partition("://")
-    if scheme not in SCHEMES:
-        raise TargetRefused(f"target {scheme}://…", got="an unknown scheme", expected=_EXPECTED)
+    if scheme not in (kind, f"{kind}+http"):
+        raise TargetRefused(f"target {scheme}://…", got="an unknown scheme", expected=wanted)
     place, slash, model = rest.partition("/")
     if "@" in place:
         raise TargetRefused(
             "target: a user or key before the host",
             got="a secret in a text that goes into plan and bundle",
-            expected=_EXPECTED,
+            expected=wanted,
             next_step=f"set the key in the environment as {KEY}",
         )
     try:
         parts = urlsplit(f"//{place}")
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise TargetRefused(f"target {text}", got=str(error), expected=_EXPECTED) from error
+        raise TargetRefused(f"target {text}", got=str(error), expected=wanted) from error
     if not (re.fullmatch(r"[A-Za-z0-9.:_-]+", host) and slash and model.strip()):
-        raise TargetRefused(f"target {text}", got="no host, or no model", expected=_EXPECTED)
+        raise TargetRefused(f"target {text}", got="no host, or no model", expected=wanted)
     if re.search(r"[\s?#\x00-\x1f]", model) or len(model) > 200:
-        raise TargetRefused(f"target {text}", got="no name of a model", expected=_EXPECTED)
-    plain = scheme == "openai+http" or is_loopback(host)
+        raise TargetRefused(f"target {text}", got="no name of a model", expected=wanted)
+    plain = scheme != kind or is_loopback(host)
     shown = f"[{host}]" if ":" in host else host
     base = f"{'http' if plain else 'https'}://{shown}{f':{port}' if port else ''}"
     return Address(text=text, base=base, host=host, model=model)

@@ -44,7 +44,7 @@ class Unanswered(SubjectError):
     """No usable answer came, however often it was asked for; whether that is this request's fault is open."""
 
 
-class _Again(Exception):
+class Again(Exception):
     """Something that may go better the next time.
 
     Args:
@@ -145,8 +145,8 @@ class Client:
     ) -> Any:
         retrying = Retrying(
             stop=stop_after_attempt(attempts or self.ledger.terms.attempts),
-            wait=_pause,
-            retry=retry_if_exception_type(_Again),
+            wait=pause,
+            retry=retry_if_exception_type(Again),
             sleep=self._sleep,
             reraise=True,
         )
@@ -161,7 +161,7 @@ class Client:
 
         try:
             return retrying(once)
-        except _Again as error:
+        except Again as error:
             raise Unanswered(
                 f"endpoint {self._host}",
                 got=f"{self.said(str(error))}, {n_sent} times",
@@ -172,11 +172,11 @@ class Client:
         ends = time.monotonic() + self.ledger.terms.timeout_s
         try:
             with self._http.stream(method, route, content=data) as response:
-                body = _body(response, ends)
+                body = whole_body(response, ends)
         except httpx.TimeoutException as error:
-            raise _Again(f"no answer within {self.ledger.terms.timeout_s:g} s") from error
+            raise Again(f"no answer within {self.ledger.terms.timeout_s:g} s") from error
         except httpx.HTTPError as error:
-            raise _Again(f"{_WORDS.get(type(error), 'a broken connection')}") from error
+            raise Again(f"{_WORDS.get(type(error), 'a broken connection')}") from error
         status = response.status_code
         if status != httpx.codes.OK:
             raise self._problem(status, response.headers, body, route)
@@ -184,13 +184,13 @@ class Client:
         try:
             value = read_json(body)
         except NoAnswer as error:
-            raise _Again(str(error)) from error
+            raise Again(str(error)) from error
         if kind != "application/json":
-            raise _Again(f"an answer of type {kind or 'unknown'!r}, not application/json")
+            raise Again(f"an answer of type {kind or 'unknown'!r}, not application/json")
         return value
 
     def _problem(self, status: int, headers: httpx.Headers, body: bytes, route: str) -> Exception:
-        said = self.said(_message(body))
+        said = self.said(message_of(body))
         got = f"status {status}" + (f": {said}" if said else "")
         what = f"endpoint {self._host}"
         if status in (401, 403):
@@ -203,7 +203,7 @@ class Client:
             step = "what was answered is kept; mend the account and run the same command again"
             return EndpointError(what, got=got, expected="credit with the provider", next_step=step)
         if status in (408, 409, 425, 429) or status >= 500:
-            return _Again(got, _retry_after_s(headers))
+            return Again(got, retry_after_s(headers))
         if _TOO_LONG.search(said):
             return PromptTooLong("prompt", got=got, expected="one that fits the context window")
         return Refused(status, f"{what}: {route}", got=got)
@@ -216,22 +216,22 @@ _WORDS: dict[type[Exception], str] = {
 }
 
 
-def _body(response: httpx.Response, ends: float) -> bytes:
+def whole_body(response: httpx.Response, ends: float) -> bytes:
     """All of an answer, unless it is too long or drips on for ever."""
     if response.headers.get("content-encoding", "identity").lower() != "identity":
-        raise _Again("a compressed answer, which was not asked for")
+        raise Again("a compressed answer, which was not asked for")
     parts, size = [], 0
     for part in response.iter_raw():
         size += len(part)
         if size > MAX_BYTES:
-            raise _Again(f"an answer of more than {MAX_BYTES:,} bytes")
+            raise Again(f"an answer of more than {MAX_BYTES:,} bytes")
         if time.monotonic() > ends:
             raise httpx.ReadTimeout("the answer takes too long")
         parts.append(part)
     return b"".join(parts)
 
 
-def _message(body: bytes) -> str:
+def message_of(body: bytes) -> str:
     """What an error's body says, in the one place where servers put it."""
     try:
         value = read_json(body[:20_000])
@@ -243,15 +243,15 @@ def _message(body: bytes) -> str:
     return inner if isinstance(inner, str) else ""
 
 
-def _retry_after_s(headers: httpx.Headers) -> float | None:
+def retry_after_s(headers: httpx.Headers) -> float | None:
     said = headers.get("retry-after", "")
     return float(said) if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", said) else None
 
 
-def _pause(state: RetryCallState) -> float:
+def pause(state: RetryCallState) -> float:
     """Seconds until the next attempt: as the server asks, or doubling with jitter."""
     error = state.outcome.exception() if state.outcome else None
-    asked = error.after_s if isinstance(error, _Again) else None
+    asked = error.after_s if isinstance(error, Again) else None
     if asked is not None:
         return min(asked, LONGEST_WAIT_S) + random.uniform(0, 0.1)
     doubled: float = min(30.0, 0.5 * 2**state.attempt_number)

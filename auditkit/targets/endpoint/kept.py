@@ -18,6 +18,8 @@ from auditkit.model import Json
 from auditkit.targets.endpoint.ledger import Ledger
 from auditkit.targets.fingerprint import Answer, Moment
 
+_SPENT = ("n_requests", "n_retries", "n_read", "n_written", "sent_bytes", "received_bytes")
+
 
 class Kept:
     """What was answered, by the digest of the question; and when the endpoint was recognised.
@@ -41,10 +43,7 @@ class Kept:
         Raises:
             StoreError: The disk is full or can't be written.
         """
-        spent = {
-            name: getattr(ledger, name)
-            for name in ("n_requests", "n_retries", "n_read", "n_written")
-        }
+        spent = {name: getattr(ledger, name) for name in _SPENT}
         lines = [{"key": key, "answer": answer} for key, answer in answers.items()]
         lines += [{"moment": to_json(moment)} for moment in moments]
         lines.append({"spent": spent, "identity": self._identity})

@@ -30,6 +30,8 @@ class Ledger:
         n_retries: Sent again.
         n_read: Tokens read.
         n_written: Tokens written.
+        sent_bytes: Of requests, where they are counted.
+        received_bytes: Of answers, where they are counted.
     """
 
     terms: Terms
@@ -37,6 +39,8 @@ class Ledger:
     n_retries: int = 0
     n_read: int = 0
     n_written: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
     _promised: list[Usage] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -55,6 +59,8 @@ class Ledger:
         said = f"{self.n_requests:,} requests, {self.n_tokens:,} tokens"
         if self.terms.budget_tokens:
             said += f" of {self.terms.budget_tokens:,}"
+        if self.received_bytes:
+            said += f", {self.sent_bytes / 1e6:,.1f} MB sent, {self.received_bytes / 1e6:,.1f} MB received"
         if self.terms.price_in or self.terms.price_out:
             said += f", {self.cost:.2f} {self.terms.currency}"
             if self.terms.budget_cost:
@@ -98,6 +104,11 @@ class Ledger:
         with self._lock:
             self.n_read += usage.n_read
             self.n_written += usage.n_written
+
+    def carried(self, *, sent_bytes: int = 0, received_bytes: int = 0) -> None:
+        with self._lock:
+            self.sent_bytes += sent_bytes
+            self.received_bytes += received_bytes
 
     def _price(self, usage: Usage) -> float:
         return (usage.n_read * self.terms.price_in + usage.n_written * self.terms.price_out) / 1e6

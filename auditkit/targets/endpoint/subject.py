@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from auditkit.canonical import derive_seed, digest
-from auditkit.errors import AuditkitError, EndpointError, IdentityChanged, SubjectError
+from auditkit.canonical import digest
+from auditkit.errors import EndpointError, IdentityChanged, SubjectError
 from auditkit.model import Access, Json, ModelKind, Prompt, Turn
 from auditkit.targets import Completion, Sampling, Score, Steering, Subject, wrong_kind
+from auditkit.targets.answers import Answers
 from auditkit.targets.endpoint.answers import NoAnswer
 from auditkit.targets.endpoint.client import Client, Unanswered
 from auditkit.targets.endpoint.questions import (
@@ -32,12 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from auditkit.targets.prompts import Encoder
-
-ROUNDS = (8, 16)
-"""So many times the concurrency, drawn by the seed, are answered until the endpoint has to show again who it
-is: whoever waits for that loses about one round in twelve."""
-LEAST = 4
-"""A concurrency below this counts as this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +63,7 @@ class EndpointSubject:
     """Asks an endpoint, several requests at once, each until it is answered.
 
     What was answered counts only once the endpoint has shown afterwards that it is still the same:
-    `recognise` is called every so many requests, and before a check's rows are kept.
+    `Answers.recognise` is called every so many requests, and before a check's rows are kept.
 
     Args:
         client: The connection.
@@ -89,21 +83,20 @@ class EndpointSubject:
         reference: Callable[[], Subject] | None = None,
     ) -> None:
         self.client, self.means = client, means
-        self.recognise: Callable[[dict[str, Json]], None] = lambda _: None
-        self.known: dict[str, Json] = {}
+        self.answers = Answers(seed, client.ledger.terms.concurrency)
         self._reference = reference
         self._loaded: Subject | None = None
         self._keeps = True
-        self._fresh: dict[str, Json] = {}
-        self._lost: AuditkitError | None = None
-        self._rng = random.Random(derive_seed(seed, "endpoint", "moments"))
-        self._due = self._until_next()
-        self.n_answered = 0
 
     @property
     def access(self) -> Access:
         """Log-probabilities where tokens of the auditor's choice can be scored; else text."""
         return Access.LOGPROBS if self.means.scores else Access.TEXT
+
+    @property
+    def served_as(self) -> str:
+        """What the endpoint calls the model."""
+        return self.means.served_as
 
     @property
     def n_layers(self) -> int:
@@ -223,10 +216,7 @@ class EndpointSubject:
         Raises:
             EndpointError, IdentityChanged: It is not; a check may have taken that for a failed sample.
         """
-        if self._lost is not None:
-            raise self._lost
-        if self._fresh:
-            self._confirm()
+        self.answers.standing()
 
     def ask(self, asked: Sequence[Question]) -> list[Json]:
         """Answers, in order; those that are known already cost nothing.
@@ -239,20 +229,15 @@ class EndpointSubject:
             with ThreadPoolExecutor(self.client.ledger.terms.concurrency) as pool:
                 return list(pool.map(self._answer, asked))
         keys = [digest([q.route, q.body]) for q in asked]
-        todo = {
-            key: q
-            for key, q in zip(keys, asked, strict=True)
-            if key not in self.known and key not in self._fresh
-        }
+        answers = self.answers
+        todo = {key: q for key, q in zip(keys, asked, strict=True) if key not in answers}
         waiting = list(todo.items())
         while waiting:
-            if self._lost is not None:
-                raise self._lost
-            part, waiting = waiting[: self._due], waiting[self._due :]
+            answers.check()
+            part, waiting = waiting[: answers.due], waiting[answers.due :]
             self._ask_part(part)
-        if self._lost is not None:
-            raise self._lost
-        return [self.known.get(key) or self._fresh[key] for key in keys]
+        answers.check()
+        return [answers[key] for key in keys]
 
     def _written(self, prompt: Prompt, draw: Draw) -> Question:
         """How a prompt is put: a chat as one; an open turn, or a text, as something to go on from."""
@@ -273,23 +258,19 @@ class EndpointSubject:
             under_way = [(key, pool.submit(self._answer, q)) for key, q in part]
             for key, answer in under_way:
                 try:
-                    self._fresh[key] = answer.result()
+                    self.answers.take(key, answer.result())
                 except SubjectError as error:
                     failed = failed or error
                 except (EndpointError, IdentityChanged) as error:
-                    self._lose(error)
+                    self.answers.lose(error)
                     pool.shutdown(cancel_futures=True)
                     raise
-        self.n_answered += len(part)
-        self._due -= len(part)
-        if self._due <= 0:
-            self._confirm()
+        self.answers.counted(len(part))
         if failed is not None:
             raise failed
 
     def _answer(self, question: Question) -> Json:
-        if self._lost is not None:
-            raise self._lost
+        self.answers.check()
         try:
             return self.read(question).answer
         except Unanswered as error:
@@ -344,24 +325,6 @@ class EndpointSubject:
         except SubjectError:
             return False
         return True
-
-    def _confirm(self) -> None:
-        fresh, self._fresh = self._fresh, {}
-        try:
-            self.recognise(fresh)
-        except (EndpointError, IdentityChanged) as error:
-            self._lose(error)
-            raise
-        self.known.update(fresh)
-        self._due = self._until_next()
-
-    def _until_next(self) -> int:
-        """How many requests are answered until the endpoint has to be recognised."""
-        return self._rng.randint(*ROUNDS) * max(LEAST, self.client.ledger.terms.concurrency)
-
-    def _lose(self, error: AuditkitError) -> None:
-        self._lost = self._lost or error
-        self._fresh = {}
 
 
 def _beyond(what: str) -> SubjectError:

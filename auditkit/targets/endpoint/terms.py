@@ -15,7 +15,8 @@ class Manner:
     Attributes:
         base_path: What stands before ``/chat/completions`` on this host.
         tokenizer: The model's tokenizer on this machine: a folder, or a target as `--target` takes it. With
-            it the auditor can ask for the probability of a text; empty for none.
+            it the auditor can ask for the probability of a text; empty for none. A model on an NDIF server
+            needs it, with the config.json that its structure is built from; weights need not be there.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")

@@ -1,0 +1,1 @@
+"""Weights on a server that both sides trust: nnsight's NDIF."""
