@@ -42,6 +42,7 @@ def observe(
     store: Store,
     report: Report,
     standing: Callable[[], None] = lambda: None,
+    release: Callable[[], None] = lambda: None,
 ) -> list[CheckEvidence]:
     """Run every check of a plan, taking up whatever the store holds already.
 
@@ -51,6 +52,7 @@ def observe(
         store: Where finished batches are and go.
         report: Called after every batch.
         standing: Called before a batch is kept; raises where what the target answered doesn't count.
+        release: Called after each check: what was loaded beside the target for it is not needed any more.
 
     Raises:
         EndpointError, IdentityChanged: The target went away, or is another now; finished batches are kept.
@@ -70,6 +72,7 @@ def observe(
                 check=check, primary=planned.primary, subjects=subjects, not_assessed=missing
             )
         )
+        release()
     return evidence
 
 

@@ -139,6 +139,11 @@ class LocalTarget:
     def standing(self) -> None:
         """Nothing: what was loaded stays as it is, and the files are compared when all is done."""
 
+    def release(self) -> None:
+        """Let go of the models beside this one; see `auditkit.targets.open.Loaded`."""
+        for name in ("_reference", "_untrained"):
+            self.__dict__.pop(name, None)
+
     def logprobs(
         self,
         prompts: Sequence[Prompt],

@@ -76,6 +76,10 @@ class Loaded(Subject, Protocol):
         """
         ...
 
+    def release(self) -> None:
+        """Let go of models that were loaded beside it for a check; who asks again has them loaded again."""
+        ...
+
 
 class Backend(Protocol):
     """One target, to be asked in this order."""

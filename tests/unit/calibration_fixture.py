@@ -142,6 +142,9 @@ class Described(Forwarding):
     def standing(self) -> None:
         """What it answered counts."""
 
+    def release(self) -> None:
+        """There is nothing beside it."""
+
 
 def _scripted(spec: Any, *_: Any, **__: Any) -> Any:
     return Described(subject=scripted(LIAR if "liar" in spec.text else TWIN))

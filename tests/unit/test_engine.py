@@ -181,6 +181,19 @@ def test_every_arm_is_asked_every_sample_in_batches(tmp_path: Path) -> None:
     ]
 
 
+def test_models_beside_the_target_are_let_go_after_each_check(tmp_path: Path) -> None:
+    told: list[str] = []
+    observe(
+        plan(),
+        scripted(-4),
+        Store(tmp_path),
+        lambda step: told.append(step.subject),
+        release=lambda: told.append("released"),
+    )
+    assert told.count("released") == 1
+    assert told[-1] == "released"
+
+
 def test_a_finished_batch_is_never_asked_again(tmp_path: Path) -> None:
     first = asked(tmp_path)
     target = Counting(scripted(-4))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import socket
 import struct
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -582,3 +584,24 @@ def test_the_embedded_model_reads_as_in_a_plain_pass(demo_target: LocalTarget) -
             states = demo_target.model(ids, output_hidden_states=True).hidden_states
         want = np.stack([states[layer + 1][0, -1].numpy() for layer in (0, 14, 28)])
         np.testing.assert_allclose(got[:, i], want, rtol=1e-4, atol=1e-2)
+
+
+def test_what_was_loaded_beside_it_leaves_memory_when_it_is_let_go(
+    tiny: Any, tokenizer: Any
+) -> None:
+    n_loaded = 0
+
+    def another() -> LocalTarget:
+        nonlocal n_loaded
+        n_loaded += 1
+        return LocalTarget(tiny(), tokenizer)
+
+    target = LocalTarget(tiny(), tokenizer, reference=another)
+    assert target.counterpart("reference") is target.counterpart("reference")
+    assert n_loaded == 1
+    beside = [weakref.ref(target.counterpart(kind).model) for kind in ("reference", "untrained")]
+    target.release()
+    gc.collect()
+    assert [found() for found in beside] == [None, None]
+    assert target.counterpart("reference") is not None
+    assert n_loaded == 2

@@ -184,6 +184,10 @@ class EndpointSubject:
         """Say how the model beside this one is loaded."""
         self._reference = reference
 
+    def release(self) -> None:
+        """Let go of the model beside this one; see `auditkit.targets.open.Loaded`."""
+        self._loaded = None
+
     @property
     def afresh(self) -> EndpointSubject:
         """The same, which asks again whatever it is asked, and keeps nothing: whoever asks so compares."""

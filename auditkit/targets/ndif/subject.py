@@ -111,6 +111,11 @@ class NdifSubject:
         """Say how the model beside this one is loaded."""
         self._load_reference = reference
 
+    def release(self) -> None:
+        """Let go of the models beside this one; see `auditkit.targets.open.Loaded`."""
+        self.__dict__.pop("_reference", None)
+        self.skeleton.__dict__.pop("untrained", None)
+
     def counterpart(self, kind: str) -> Subject | None:
         """The reference model on this machine. The untrained twin is on this machine too."""
         if kind == "reference":
