@@ -22,8 +22,8 @@ from ndif_server import BINARY, TEXT, Fault, Serving, completed, serving, status
 
 from auditkit.errors import EndpointError
 from auditkit.model import Prompt
-from auditkit.targets.endpoint.answers import NoAnswer
 from auditkit.targets.endpoint.address import Key, parse_address
+from auditkit.targets.endpoint.answers import NoAnswer
 from auditkit.targets.endpoint.client import Refused, Unanswered
 from auditkit.targets.endpoint.ledger import Ledger, Usage
 from auditkit.targets.endpoint.terms import Manner, Terms
@@ -132,10 +132,10 @@ def test_a_few_bytes_take_no_memory() -> None:
         4, "little"
     )
     assert taking(array + b"\x85Rs.", lambda data: read_tensors(data, ONE)) < MUCH / 10
-    # A status whose text is that of lists of lists, each twice in the next.
-    doubled = b"".join(b"](h%ch%ce\x94" % (n, n) for n in range(1, 24))
+    # A status whose text is that of a list of two lists, each of two lists, …
+    lists = b"K\x00]\x94" + b"".join(b"K%c](h%ch%ce\x94" % (n, n - 1, n - 1) for n in range(1, 25))
     named = b"\x8c\x16nnsight.schema.response\x8c\x06Status\x93"
-    bomb = b"\x80\x04}(\x8c\x06status" + named + b"]\x94]\x94" + doubled + b"\x85Ru."
+    bomb = b"\x80\x04}(" + lists + b"\x8c\x06status" + named + b"h\x18\x85Ru."
     assert taking(bomb, read_message) < MUCH / 10
 
 

@@ -2,8 +2,9 @@
 
 nnsight's own client loads results by `torch.load(weights_only=False)`: whoever runs the server then runs
 code here. A result is a pickle (protocol 4) of a status that holds, as bytes, a second file of torch's. Both
-may have opcodes of a short list alone, and name nothing but what a status or a plain tensor needs: torch's own
-list for `weights_only` has more, and some of that (a bytearray of any length) takes all memory.
+are bounded in size, may have opcodes of a short list alone, and name nothing but what a status or a plain
+tensor needs: torch's own list for `weights_only` has more, and some of that (a bytearray of any length) takes
+all memory.
 """
 
 from __future__ import annotations
