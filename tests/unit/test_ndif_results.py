@@ -134,7 +134,7 @@ def test_a_few_bytes_take_no_memory() -> None:
     assert taking(array + b"\x85Rs.", lambda data: read_tensors(data, ONE)) < MUCH / 10
     # A status whose text is that of a list of two lists, each of two lists, …
     lists = b"K\x00]\x94" + b"".join(b"K%c](h%ch%ce\x94" % (n, n - 1, n - 1) for n in range(1, 25))
-    named = b"\x8c\x16nnsight.schema.response\x8c\x06Status\x93"
+    named = b"\x8c\x17nnsight.schema.response\x8c\x06Status\x93"
     bomb = b"\x80\x04}(" + lists + b"\x8c\x06status" + named + b"h\x18\x85Ru."
     assert taking(bomb, read_message) < MUCH / 10
 
