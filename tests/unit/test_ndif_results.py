@@ -30,7 +30,7 @@ from auditkit.targets.endpoint.terms import Manner, Terms
 from auditkit.targets.local import load, parse_spec
 from auditkit.targets.ndif.client import Client
 from auditkit.targets.ndif.results import Wanted, read_message, read_tensors
-from auditkit.targets.ndif.subject import NdifSubject
+from auditkit.targets.ndif.subject import NdifSubject, number_type
 from auditkit.targets.open import Running, open_target
 
 ONE = [Wanted(dtype="float32", shape=(4, 1, 32))]
@@ -307,6 +307,30 @@ def test_numbers_that_are_none_are_refused(
     )
     with pytest.raises(Exception, match="ids that the model has not"):
         quick.generate([Prompt(raw="ab")], max_new_tokens=1)
+    for number in (0.5, -1e300):
+        sums = completed({"found": [torch.tensor([number], dtype=torch.float64)]})
+        scored = Fault(frames=((BINARY, sums),))
+        monkeypatch.setattr(served, "fault", lambda _, scored=scored: scored)
+        with pytest.raises(Exception, match="at most 0"):
+            quick.logprobs([Prompt(raw="ab")], [["c"]])
+
+
+def test_tokens_that_spell_the_key_are_not_kept(
+    quick: NdifSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (said,) = quick.generate([Prompt(raw="ab")], max_new_tokens=8)
+    assert len(said.text) >= 4
+    monkeypatch.setattr(quick.server, "_key", Key(said.text[:4]))
+    monkeypatch.setattr(quick.server, "_own", {})
+    with pytest.raises(EndpointError, match="withdraw that key"):
+        quick.generate([Prompt(raw="ab")], max_new_tokens=8)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_the_number_type_shows_in_the_digits(dtype: str) -> None:
+    numbers = torch.linspace(-3, 3, 64).to(getattr(torch, dtype)).float()
+    assert number_type(numbers) == dtype
+    assert number_type(torch.zeros(3)) == ""
 
 
 @pytest.mark.parametrize("first", [b"HTTP/1.1 101 X\r\n", b"HTTP/1.1 500 X\r\nContent-Length: "])

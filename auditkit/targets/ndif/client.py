@@ -57,6 +57,10 @@ class Server(Protocol):
         """
         ...
 
+    def check_no_key(self, text: str) -> None:
+        """Refuse a text with the key in it: it would go into the bundle."""
+        ...
+
 
 def model_key(model: str) -> str:
     """The key of a deployment, as nnsight makes it of a repository's id or a path on the server."""
@@ -143,6 +147,10 @@ class Client:
         """What a server says, fit for a message: without the key, on one line, and short."""
         plain = "".join(c if c.isprintable() else " " for c in self._key.scrubbed(text))
         return " ".join(plain.split())[-300:].encode("utf-8", "replace").decode()
+
+    def check_no_key(self, text: str) -> None:
+        """See `Server.check_no_key`."""
+        self._key.check_not_in(text, self._what)
 
     def _once(self, blob: bytes, wanted: Sequence[Wanted]) -> list[torch.Tensor]:
         ends = time.monotonic() + self.ledger.terms.timeout_s
@@ -262,7 +270,7 @@ class _Bounded(websocket.WebSocket):
 
     def _cut_off(self) -> None:
         with suppress(OSError, AttributeError):  # closed already, or not open yet
-            self.sock.shutdown(socket.SHUT_RDWR)
+            self.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
 
     def _recv(self, bufsize: int) -> Any:
         left = self._ends - time.monotonic()
