@@ -10,7 +10,15 @@ from auditkit.canonical import canonical, root_digest, to_json
 from auditkit.errors import VerificationError
 from auditkit.model import Access, Json
 from auditkit.plan import Plan
-from auditkit.targets.fingerprint import CANNOT_SEE, Fingerprint, Moment
+from auditkit.targets.fingerprint import (
+    CANNOT_SEE,
+    N_PROMPTS,
+    NO_ACTIVATIONS,
+    Fingerprint,
+    Moment,
+    could_be_measured,
+    drawn,
+)
 
 _FINGERPRINT: TypeAdapter[Fingerprint] = TypeAdapter(Fingerprint)
 _MOMENTS: TypeAdapter[tuple[Moment, ...]] = TypeAdapter(tuple[Moment, ...])
@@ -25,18 +33,46 @@ def check_identity(identity: Json, plan: Plan, access: str) -> str:
     if "fingerprint" not in identity:
         if not identity["files"] or plan.target_fingerprint or plan.expected_fingerprint:
             raise _mismatch("no files", "the files of the target, or a fingerprint as planned")
+        if _elsewhere(plan.target):
+            raise _mismatch("files", f"a fingerprint: {plan.target} is out of reach")
         return root_digest((f["path"], f["size_bytes"], f["sha256"]) for f in identity["files"])
     fingerprint: Fingerprint = _read(_FINGERPRINT, identity["fingerprint"])
     if identity["files"] or plan.target_fingerprint != fingerprint:
         raise _mismatch("another fingerprint, or files beside it", "the plan's fingerprint alone")
+    _check_made(fingerprint, plan)
     if fingerprint.access.value != access or not _most(plan.target).reaches(fingerprint.access):
-        raise _mismatch(
-            f"access to {access}", f"{fingerprint.access.value}, as the endpoint gave it"
-        )
+        raise _mismatch(f"access to {access}", f"{fingerprint.access.value}, as the target gave it")
     moments = _read(_MOMENTS, identity.get("moments", []))
     _check_moments(fingerprint, [m for m in moments if m.when != "expected"])
+    _check_drawn(fingerprint, moments)
     _check_expected(identity, plan, moments)
     return fingerprint.digest
+
+
+def _elsewhere(target: str) -> bool:
+    return "://" in target
+
+
+def _check_made(fingerprint: Fingerprint, plan: Plan) -> None:
+    """Of a target out of reach, by the plan's prompts, with no more tolerance than an asking could show."""
+    if not _elsewhere(plan.target):
+        raise _mismatch("a fingerprint", f"files: {plan.target} is on the auditor's machine")
+    if fingerprint.seed != plan.seed or len(fingerprint.answers) != N_PROMPTS:
+        raise _mismatch(
+            "answers to other prompts", f"the {N_PROMPTS} that follow from the plan's seed"
+        )
+    if not could_be_measured(fingerprint):
+        raise _mismatch(
+            "a tolerance under which other models pass", "one that asking twice can have shown"
+        )
+
+
+def _check_drawn(fingerprint: Fingerprint, moments: tuple[Moment, ...]) -> None:
+    """During the run those prompts were asked again that the seed draws, and not ones that somebody chose."""
+    n = len(fingerprint.answers)
+    for number, moment in enumerate(moments):
+        if moment.when == "during" and moment.asked != drawn(fingerprint.seed, number, n):
+            raise _mismatch("other prompts asked again during the run", "those that the seed draws")
 
 
 def _most(target: str) -> Access:
@@ -76,9 +112,13 @@ def seen(identity: Json) -> Json:
                 "tolerated_texts": against[0].tolerance.texts,
                 "tolerated_nats": against[0].tolerance.nats,
             },
-            "cannot_see": CANNOT_SEE,
+            "cannot_see": _cannot_see(fingerprint.access),
         }
     )
+
+
+def _cannot_see(access: Access) -> tuple[str, ...]:
+    return (*CANNOT_SEE, NO_ACTIVATIONS) if access.reaches(Access.ACTIVATIONS) else CANNOT_SEE
 
 
 def _against(expected: Fingerprint, moment: Moment) -> str:
@@ -86,7 +126,7 @@ def _against(expected: Fingerprint, moment: Moment) -> str:
 
 
 def _held(expected: Fingerprint, moment: Moment) -> Fingerprint:
-    """By texts alone where the endpoint gave no log-probability at all."""
+    """By texts alone where the target gave no log-probability at all."""
     silent = all(answer.logprob is None for answer in moment.answers)
     return expected.unscored if silent else expected
 

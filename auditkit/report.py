@@ -295,15 +295,26 @@ def _out_of_reach(identity: Json, environment: Json) -> list[str]:
     said = [
         "The weights were out of reach. The target is identified by its answers to seeded prompts, which is "
         "weaker than a digest of files; section 'Model identity' names what that can't see.",
-        "What the endpoint puts around the model (a hidden instruction, a filter, a router) was audited with "
-        "it, and can be changed by its operator at any time.",
+        f"What {_server(identity)} puts around the model (a hidden instruction, a filter, a router) was "
+        "audited with it, and can be changed by its operator at any time.",
     ]
+    if not environment["target"].get("dtype"):
+        said.append(
+            "The number type in which the model was run is not known: the plan's is that of models on the "
+            "auditor's machine."
+        )
     if not str(environment["target"].get("sampling", "")).startswith("a seed repeats"):
         said.append(
-            "The endpoint does not honour seeds: asking again would give other sampled answers than the "
-            "evidence has. Verdicts are derived from the recorded evidence all the same."
+            f"{_server(identity).capitalize()} does not honour seeds: asking again would give other sampled "
+            "answers than the evidence has. Verdicts are derived from the recorded evidence all the same."
         )
     return said
+
+
+def _server(identity: Json) -> str:
+    """Who answered, in words."""
+    gives_activations = identity["fingerprint"]["access"] == Access.ACTIVATIONS.value
+    return "the server" if gives_activations else "the endpoint"
 
 
 def _foreseen(plan: Plan) -> list[str]:

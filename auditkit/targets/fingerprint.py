@@ -15,12 +15,13 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from auditkit.canonical import derive_seed, digest
+from auditkit.errors import SubjectError
 from auditkit.model import Access, Prompt, Turn
 from auditkit.targets import Subject
 
 METHOD = (
     "challenge-response fingerprint: greedy answers to seeded prompts, with their log-probabilities where "
-    "the endpoint gives them; digest: sha256 of the canonical JSON of the first asking and its tolerance"
+    "the other side gives them; digest: sha256 of the canonical JSON of the first asking and its tolerance"
 )
 CANNOT_SEE = (
     "a router that knows these prompts and sends them to another model than the rest",
@@ -29,10 +30,17 @@ CANNOT_SEE = (
     "a small fine-tune, or another quantisation, that moves these answers by less than the tolerance",
     "what the provider puts around the model: filters, hidden instructions and caches count as the model",
 )
+NO_ACTIVATIONS = (
+    "activations: the prompts are answered by texts and their log-probabilities, so that a server which "
+    "computes activations with another model than these is not told apart"
+)
+"""What a fingerprint can't see where activations were read."""
 N_PROMPTS = 24
 N_AGAIN = 3
 """Prompts of one asking in the middle of a run."""
 MAX_NEW_TOKENS = 16
+MOST_TOKENS = 100_000
+"""Of an answer, however a server counts: what it thought before may be among them."""
 FLOOR_NATS = 0.004
 """Nats a token below which two askings are never held to differ: neighbours in a batch move this much."""
 MARGIN = 4
@@ -103,7 +111,7 @@ class Answer:
     __pydantic_config__ = _CLOSED
 
     text: Annotated[str, Field(max_length=4_000)]
-    n_tokens: Annotated[int, Field(ge=0, le=100_000)]
+    n_tokens: Annotated[int, Field(ge=0, le=MOST_TOKENS)]
     logprob: Annotated[float, Field(le=0)] | None = None
 
 
@@ -232,7 +240,7 @@ class Moment:
     __pydantic_config__ = _CLOSED
 
     when: Literal["before", "during", "after", "expected"]
-    n_requests: int
+    n_requests: Annotated[int, Field(ge=0)]
     asked: tuple[int, ...]
     answers: tuple[Answer, ...]
 
@@ -271,13 +279,21 @@ def ask(subject: Subject, asked: Sequence[Prompt]) -> list[Answer]:
     """
     said = subject.generate(asked, max_new_tokens=MAX_NEW_TOKENS)
     logprobs: list[float | None] = [c.logprob for c in said]
-    if subject.access.reaches(Access.LOGPROBS) and not any(x is not None for x in logprobs):
+    if subject.access.reaches(Access.LOGPROBS):
+        # As checks ask for them: an API may answer that on another route, by another model.
         scores = subject.logprobs(asked, [[c.text] if c.text else [] for c in said])
         # A text cut into other tokens than it was written in is another thing to have a probability.
         logprobs = [
-            s[0].logprob if s and s[0].n_tokens == c.n_tokens else None
-            for s, c in zip(scores, said, strict=True)
+            s[0].logprob if s and s[0].n_tokens == c.n_tokens else own
+            for s, c, own in zip(scores, said, logprobs, strict=True)
         ]
+    for c in said:
+        if c.n_tokens > MOST_TOKENS:
+            raise SubjectError(
+                "an answer of the fingerprint",
+                got=f"{c.n_tokens:,} tokens",
+                expected=f"at most {MAX_NEW_TOKENS}, as was asked for",
+            )
     return [
         Answer(text=c.text[:4_000], n_tokens=c.n_tokens, logprob=None if x is None else min(0.0, x))
         for c, x in zip(said, logprobs, strict=True)
@@ -300,6 +316,13 @@ def measured(first: Fingerprint, again: Sequence[Answer]) -> tuple[Fingerprint, 
     texts = 2 * found.texts + 1 if found.texts else 0
     nats = max(FLOOR_NATS, MARGIN * found.nats)
     return replace(first, tolerance=Tolerance(texts=texts, nats=nats)), found
+
+
+def could_be_measured(fingerprint: Fingerprint) -> bool:
+    """Whether `measured` could give such a tolerance without the endpoint being `too_noisy`."""
+    n, tolerance = len(fingerprint.answers), fingerprint.tolerance
+    most_texts = 2 * math.floor(MOST_TEXTS * n) + 1
+    return tolerance.texts <= most_texts and FLOOR_NATS <= tolerance.nats <= MARGIN * MOST_NATS
 
 
 def too_noisy(found: Difference) -> bool:

@@ -120,11 +120,16 @@ def _size(tensor: Stored, item: int, stays: bool) -> int:
 
 
 def _of_folder(folder: Path) -> list[Stored]:
+    """What is loaded: the one file, or the shards of an index, wherever they lie in the folder."""
+    index = folder / "model.safetensors.index.json"
+    single = folder / "model.safetensors"
     files = sorted(folder.glob("*.safetensors"))
-    single = [path for path in files if path.name == "model.safetensors"]
-    return [
-        t for path in single or files for t in check_safetensors(path, path.name).tensors.values()
-    ]
+    if single.exists():
+        files = [single]
+    elif index.exists():
+        named = json.loads(index.read_bytes())["weight_map"].values()
+        files = [folder / name for name in sorted(set(named))]
+    return [t for path in files for t in check_safetensors(path, path.name).tensors.values()]
 
 
 def _of_gguf(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -246,6 +246,28 @@ def test_a_filtered_answer_is_no_answer(served: Served) -> None:
         subject.generate([chat("a")], max_new_tokens=4)
 
 
+INSIDE = (
+    b'{"choices": [{"message": {"content": "As"}, "finish_reason": "error"}]}',
+    b'{"error": {"message": "no memory"}, "choices": [{"message": {"content": "As"}}]}',
+    b'{"choices": [{"message": {"content": "As"}, "error": {"code": 502}}]}',
+)
+
+
+@pytest.mark.parametrize("body", INSIDE)
+def test_an_error_inside_an_answer_is_no_answer(served: Served, body: bytes) -> None:
+    subject = loaded(served)
+    served.fault = once(Fault(body=body))
+    (said,) = subject.generate([chat("a")], max_new_tokens=4)
+    assert said.text == FakeSubject().generate([chat("a")], max_new_tokens=4)[0].text
+
+
+def test_a_count_of_tokens_that_no_answer_has_is_refused_at_once(served: Served) -> None:
+    body = b'{"choices": [{"message": {"content": "As"}}], "usage": {"completion_tokens": 200000}}'
+    served.fault = always(Fault(body=body), only="/chat/completions")
+    with pytest.raises(EndpointError, match="200,000 tokens"):
+        opened(served).identify()
+
+
 def test_redirects_are_not_followed(served: Served) -> None:
     subject = loaded(served)
     served.fault = once(Fault(status=307, headers={"Location": "http://127.0.0.1:1/"}))

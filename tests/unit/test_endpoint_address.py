@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditkit.errors import TargetRefused
+from auditkit.errors import EndpointError, TargetRefused
 from auditkit.targets.endpoint.address import KEY, Key, key_for, parse_address
 from auditkit.targets.spec import parse_spec
 
@@ -78,7 +78,10 @@ def test_a_key_does_not_show_itself() -> None:
     assert "sk-secret" not in f"{key} {key!r}"
     assert key.scrubbed("wrong key sk-secret!") == "wrong key [key]!"
     assert Key("").scrubbed("text") == "text"
-    assert not Key("").is_in("text")
+    Key("").check_not_in("text", "an endpoint")
+    with pytest.raises(EndpointError, match="withdraw") as error:
+        key.check_not_in("it is sk-secret", "an endpoint")
+    assert "sk-secret" not in str(error.value)
 
 
 def test_where_files_are_needed_an_endpoint_is_refused() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
-from auditkit.model import Access
+from auditkit.model import Access, Prompt
+from auditkit.targets import Completion
 from auditkit.targets.fingerprint import (
     FLOOR_NATS,
     N_AGAIN,
@@ -19,6 +22,7 @@ from auditkit.targets.fingerprint import (
     prompts,
     too_noisy,
 )
+from auditkit.targets.forwarding import Forwarding
 from auditkit.testing import FakeSubject
 
 EVERY = range(N_PROMPTS)
@@ -107,6 +111,21 @@ def test_its_digest_covers_answers_and_tolerance(known: Fingerprint) -> None:
         replace(known, tokenizer_sha256="ab" * 32),
     ]
     assert len({f.digest for f in (known, *changed)}) == 1 + len(changed)
+
+
+def test_probabilities_are_asked_for_as_checks_ask(known: Fingerprint) -> None:
+    """An API may score texts on another route than that on which it writes, and by another model."""
+
+    @dataclass(frozen=True)
+    class Writer(Forwarding):
+        """Gives log-probabilities of its own words, and other ones for the same texts."""
+
+        def generate(self, prompts: Sequence[Prompt], **more: Any) -> list[Completion]:
+            said = self.subject.generate(prompts, **more)
+            return [replace(c, logprob=-1.0) for c in said]
+
+    found = of_subject(Writer(subject=FakeSubject()), seed=3)
+    assert found.answers == known.answers
 
 
 def test_a_subject_without_probabilities_is_told_by_its_texts() -> None:

@@ -167,6 +167,12 @@ def test_an_audit_leaves_a_bundle_that_verifies(desk: Desk, saved: Path) -> None
     assert said["outcomes"]["PASSED"] == 1
     assert said["target"]["fingerprint"]["times"]["after"] == 1
     assert said["target"]["fingerprint"]["times"]["during"] >= 2
+    assert any(
+        "computes activations with another" in x
+        for x in said["target"]["fingerprint"]["cannot_see"]
+    )
+    assert said["target"]["description"]["dtype"] == "float32, by the digits of its activations"
+    assert "endpoint" not in " ".join(said["limits"])
     spent = said["target"]["description"]["spent"]
     assert spent["received_bytes"] > spent["requests"]
     here = load(parse_spec(str(saved)), threads=1)

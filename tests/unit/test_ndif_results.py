@@ -6,8 +6,12 @@ import io
 import os
 import pickle
 import shutil
+import socket
+import threading
+import time
+import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +22,15 @@ from ndif_server import BINARY, TEXT, Fault, Serving, completed, serving, status
 
 from auditkit.errors import EndpointError
 from auditkit.model import Prompt
+from auditkit.targets.endpoint.address import Key, parse_address
 from auditkit.targets.endpoint.answers import NoAnswer
 from auditkit.targets.endpoint.client import Refused, Unanswered
+from auditkit.targets.endpoint.ledger import Ledger, Usage
 from auditkit.targets.endpoint.terms import Manner, Terms
 from auditkit.targets.local import load, parse_spec
+from auditkit.targets.ndif.client import Client
 from auditkit.targets.ndif.results import Wanted, read_message, read_tensors
-from auditkit.targets.ndif.subject import NdifSubject
+from auditkit.targets.ndif.subject import NdifSubject, number_type
 from auditkit.targets.open import Running, open_target
 
 ONE = [Wanted(dtype="float32", shape=(4, 1, 32))]
@@ -94,6 +101,9 @@ OTHERS: dict[str, Any] = {
     "sparse": {"found": [torch.zeros(4, 1, 32).to_sparse()]},
     "a parameter": {"found": [torch.nn.Parameter(torch.zeros(4, 1, 32))]},
     "a text": {"found": ["x"]},
+    "without numbers": {"found": [torch.zeros(4, 1, 32, device="meta")]},
+    "with its signs turned": {"found": [torch._neg_view(torch.ones(4, 1, 32))]},
+    "nested": {"found": [torch.nested.nested_tensor([torch.zeros(1, 32)] * 4)]},
 }
 
 
@@ -101,6 +111,40 @@ OTHERS: dict[str, Any] = {
 def test_other_values_than_were_asked_for_are_none(name: str) -> None:
     with pytest.raises(NoAnswer):
         read_tensors(saved(OTHERS[name]), ONE)
+
+
+MUCH = 2**28
+
+
+def taking(body: bytes, read: Callable[[bytes], Any]) -> int:
+    """Bytes of memory that reading a hostile pickle takes at the most."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(NoAnswer):
+            read(with_pickle(body))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_few_bytes_take_no_memory() -> None:
+    array = b"\x80\x02}X\x05\x00\x00\x00foundc__builtin__\nbytearray\nJ" + MUCH.to_bytes(
+        4, "little"
+    )
+    assert taking(array + b"\x85Rs.", lambda data: read_tensors(data, ONE)) < MUCH / 10
+    # A status whose text is that of a list of two lists, each of two lists, …
+    lists = b"K\x00]\x94" + b"".join(b"K%c](h%ch%ce\x94" % (n, n - 1, n - 1) for n in range(1, 25))
+    named = b"\x8c\x17nnsight.schema.response\x8c\x06Status\x93"
+    bomb = b"\x80\x04}(" + lists + b"\x8c\x06status" + named + b"h\x18\x85Ru."
+    assert taking(bomb, read_message) < MUCH / 10
+
+
+def test_what_is_read_is_what_was_checked() -> None:
+    ones, zeros = (saved({"found": [torch.full((4, 1, 32), x)]}) for x in (1.0, 0.0))
+    both = ones + zeros  # torch reads the first of the two, zipfile the second
+    assert torch.load(io.BytesIO(both), weights_only=True)["found"][0].all()
+    (found,) = read_tensors(both, ONE)
+    assert not found.any()
 
 
 BYTES = {
@@ -263,3 +307,57 @@ def test_numbers_that_are_none_are_refused(
     )
     with pytest.raises(Exception, match="ids that the model has not"):
         quick.generate([Prompt(raw="ab")], max_new_tokens=1)
+    for number in (0.5, -1e300):
+        sums = completed({"found": [torch.tensor([number], dtype=torch.float64)]})
+        scored = Fault(frames=((BINARY, sums),))
+        monkeypatch.setattr(served, "fault", lambda _, scored=scored: scored)
+        with pytest.raises(Exception, match="at most 0"):
+            quick.logprobs([Prompt(raw="ab")], [["c"]])
+
+
+def test_tokens_that_spell_the_key_are_not_kept(
+    quick: NdifSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (said,) = quick.generate([Prompt(raw="ab")], max_new_tokens=8)
+    assert len(said.text) >= 4
+    monkeypatch.setattr(quick.server, "_key", Key(said.text[:4]))
+    monkeypatch.setattr(quick.server, "_own", {})
+    with pytest.raises(EndpointError, match="withdraw that key"):
+        quick.generate([Prompt(raw="ab")], max_new_tokens=8)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_the_number_type_shows_in_the_digits(dtype: str) -> None:
+    numbers = torch.linspace(-3, 3, 64).to(getattr(torch, dtype)).float()
+    assert number_type(numbers) == dtype
+    assert number_type(torch.zeros(3)) == ""
+
+
+@pytest.mark.parametrize("first", [b"HTTP/1.1 101 X\r\n", b"HTTP/1.1 500 X\r\nContent-Length: "])
+def test_headers_without_end_are_cut_off(first: bytes) -> None:
+    over = threading.Event()
+
+    def drip() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(first + (b"9" * 9 + b"\r\n\r\n" if first.endswith(b" ") else b""))
+            try:
+                while not over.wait(0.05):
+                    connection.sendall(b"a: b\r\n")
+            except OSError:  # the client has had enough
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        address = parse_address(f"ndif://127.0.0.1:{listening.getsockname()[1]}/tiny", "ndif")
+        client = Client(address, Key(""), Ledger(Terms(timeout_s=0.5, attempts=1)))
+        watch = threading.Timer(10.0, over.set)  # what would have gone on for ever
+        watch.start()
+        began = time.monotonic()
+        with pytest.raises(Unanswered):
+            client.run(b"", ONE, Usage())
+        assert time.monotonic() - began < 5
+        over.set()
+        watch.cancel()
+        thread.join(5)

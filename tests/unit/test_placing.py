@@ -16,7 +16,8 @@ from auditkit.errors import SubjectError, TargetRefused
 from auditkit.model import Prompt, Turn
 from auditkit.targets import Sampling, Steering, placing
 from auditkit.targets import memory as memory_module
-from auditkit.targets.local import LocalTarget, load, parse_spec
+from auditkit.targets.headers import check_safetensors
+from auditkit.targets.local import LocalTarget, load, parse_spec, preflight
 from auditkit.targets.memory import GIB, Need, need
 from auditkit.targets.placing import input_device, place_for, spread_over
 from auditkit.targets.rewarding import LocalReward
@@ -156,6 +157,17 @@ def test_a_folder_takes_what_its_headers_say(folder: Path, adapter: Path, tiny: 
     assert merged.loading_bytes > n * 4, "an adapter is merged in float32"
     assert merged.weights_bytes == n * 2
     assert not merged.streams
+
+
+def test_shards_in_a_folder_of_their_own_count(folder: Path) -> None:
+    whole = need(parse_spec(str(folder)), "float32")
+    (folder / "shards").mkdir()
+    (folder / "model.safetensors").rename(folder / "shards" / "one.safetensors")
+    tensors = check_safetensors(folder / "shards" / "one.safetensors", "one").tensors
+    index = {"weight_map": dict.fromkeys(tensors, "shards/one.safetensors")}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    preflight(parse_spec(str(folder)))
+    assert need(parse_spec(str(folder)), "float32") == whole
 
 
 @pytest.mark.model

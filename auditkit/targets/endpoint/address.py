@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from auditkit.errors import TargetRefused
+from auditkit.errors import EndpointError, TargetRefused
 
 KEY = "AUDITKIT_API_KEY"
 
@@ -37,8 +37,19 @@ class Key:
 
     value: str = field(repr=False)
 
-    def is_in(self, text: str) -> bool:
-        return bool(self.value) and self.value in text
+    def check_not_in(self, text: str, what: str) -> None:
+        """Refuse a text with the key in it: it would go into the bundle.
+
+        Raises:
+            EndpointError: It has.
+        """
+        if self.value and self.value in text:
+            raise EndpointError(
+                what,
+                got="an answer with the API key in it",
+                expected="a server that keeps keys to itself",
+                next_step="withdraw that key: whoever runs this server passes it on",
+            )
 
     def scrubbed(self, text: str) -> str:
         return text.replace(self.value, "[key]") if self.value else text

@@ -11,8 +11,9 @@ from auditkit.targets.endpoint.ledger import Usage
 
 MAX_TEXT = 400_000
 Count = Annotated[int, Field(ge=0, le=10**8)]
-Nats = Annotated[float, Field(le=1e-3, ge=-1e6)]
-"""A little above 0 is what rounding gives a certain token."""
+MOST_NATS, LEAST_NATS = 1e-3, -1e6
+"""Of one token. A little above 0 is what rounding gives a certain one."""
+Nats = Annotated[float, Field(le=MOST_NATS, ge=LEAST_NATS)]
 
 
 class NoAnswer(ValueError):
@@ -58,14 +59,16 @@ class ChatChoice(_Read):
     message: Message
     finish_reason: Annotated[str, Field(max_length=100)] | None = None
     logprobs: ChatLogprobs | None = None
+    error: None = None
 
 
 class Chat(_Read):
-    """``/chat/completions``."""
+    """``/chat/completions``. With an error beside what was written, that is no answer."""
 
     choices: Annotated[tuple[ChatChoice, ...], Field(min_length=1, max_length=1, strict=False)]
     usage: Counted | None = None
     model: Annotated[str, Field(max_length=400)] | None = None
+    error: None = None
 
 
 class TextLogprobs(_Read):
@@ -77,14 +80,16 @@ class TextChoice(_Read):
     text: Annotated[str, Field(max_length=MAX_TEXT)]
     finish_reason: Annotated[str, Field(max_length=100)] | None = None
     logprobs: TextLogprobs | None = None
+    error: None = None
 
 
 class Text(_Read):
-    """``/completions``."""
+    """``/completions``; see `Chat`."""
 
     choices: Annotated[tuple[TextChoice, ...], Field(min_length=1, max_length=1, strict=False)]
     usage: Counted | None = None
     model: Annotated[str, Field(max_length=400)] | None = None
+    error: None = None
 
 
 class Listed(_Read):

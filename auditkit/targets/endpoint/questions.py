@@ -209,6 +209,8 @@ def _read_scores(value: Any, most: Usage, n_read: int, n_last: int) -> Read:
 
 
 def _not_filtered(reason: str | None) -> None:
+    if reason == "error":
+        raise NoAnswer("an answer that broke off by an error")
     if reason == "content_filter":
         raise SubjectError(
             "endpoint", got="an answer that its filter cut off", expected="the model's own words"

@@ -16,7 +16,7 @@ from auditkit.targets.ndif import passes
 from auditkit.targets.ndif.arrays import Arrays
 from auditkit.targets.ndif.client import Client, Server
 from auditkit.targets.ndif.skeleton import Skeleton
-from auditkit.targets.ndif.subject import NdifSubject
+from auditkit.targets.ndif.subject import NdifSubject, number_type
 from auditkit.targets.recognising import Recogniser
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ class NdifBackend:
         skeleton = subject.skeleton
         small = passes.residuals([[0]], [skeleton.n_layers - 1], "last", None, skeleton.shape)
         try:
-            skeleton.run(subject.server, small)
+            (found,) = skeleton.run(subject.server, small)
+            subject.dtype = number_type(found)
         except Unanswered as error:
             raise EndpointError(
                 error.what,

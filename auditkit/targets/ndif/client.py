@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import platform
+import socket
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,6 +55,10 @@ class Server(Protocol):
             Refused: It takes this request for a wrong one.
             Unanswered: No usable answer came.
         """
+        ...
+
+    def check_no_key(self, text: str) -> None:
+        """Refuse a text with the key in it: it would go into the bundle."""
         ...
 
 
@@ -141,6 +148,10 @@ class Client:
         plain = "".join(c if c.isprintable() else " " for c in self._key.scrubbed(text))
         return " ".join(plain.split())[-300:].encode("utf-8", "replace").decode()
 
+    def check_no_key(self, text: str) -> None:
+        """See `Server.check_no_key`."""
+        self._key.check_not_in(text, self._what)
+
     def _once(self, blob: bytes, wanted: Sequence[Wanted]) -> list[torch.Tensor]:
         ends = time.monotonic() + self.ledger.terms.timeout_s
         most = 2 * sum(one.size_bytes for one in wanted) + MORE_BYTES
@@ -154,6 +165,8 @@ class Client:
             raise Again(_words(error)) from error
         except NoAnswer as error:
             raise Again(str(error)) from error
+        except (ValueError, MemoryError) as error:  # headers that the library chokes on
+            raise Again("no answer of a web socket's") from error
 
     def _asked(
         self, blob: bytes, wanted: Sequence[Wanted], ends: float, most: int
@@ -162,9 +175,10 @@ class Client:
         connection = _Bounded(ends=ends, most=most, sslopt={"ca_certs": certifi.where()})
         connection.settimeout(min(10.0, self.ledger.terms.timeout_s))
         try:
-            connection.connect(  # type: ignore[no-untyped-call]
-                self._socket, header=self._own, http_no_proxy=["*"], redirect_limit=0
-            )
+            with connection.hurried():
+                connection.connect(  # type: ignore[no-untyped-call]
+                    self._socket, header=self._own, http_no_proxy=["*"], redirect_limit=0
+                )
             hello = read_json(_text(connection.recv()))
             session = hello.get("session_id") if isinstance(hello, dict) else None
             if not isinstance(session, str) or len(session) > 200:
@@ -242,6 +256,21 @@ class _Bounded(websocket.WebSocket):
         super().__init__(**options)
         self._ends, self._most = ends, most
         self.n_bytes = 0
+
+    @contextmanager
+    def hurried(self) -> Iterator[None]:
+        """Cut the connection off when its time is over: headers don't come through `_recv`."""
+        watch = threading.Timer(max(0.0, self._ends - time.monotonic()), self._cut_off)
+        watch.daemon = True
+        watch.start()
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+    def _cut_off(self) -> None:
+        with suppress(OSError, AttributeError):  # closed already, or not open yet
+            self.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
 
     def _recv(self, bufsize: int) -> Any:
         left = self._ends - time.monotonic()

@@ -1,9 +1,10 @@
 """Reading what a server sends back, without ever running any of it: a status, or tensors of known shape.
 
 nnsight's own client loads results by `torch.load(weights_only=False)`: whoever runs the server then runs
-code here. A result is a pickle (protocol 4) of a status that holds, as bytes, a second file of torch's. The
-first may have opcodes of a short list alone, the second is read by `torch.load(weights_only=True)`, both
-bounded in size.
+code here. A result is a pickle (protocol 4) of a status that holds, as bytes, a second file of torch's. Both
+are bounded in size, may have opcodes of a short list alone, and name nothing but what a status or a plain
+tensor needs: torch's own list for `weights_only` has more, and some of that (a bytearray of any length) takes
+all memory.
 """
 
 from __future__ import annotations
@@ -34,6 +35,16 @@ _PLAIN = frozenset(
     )
 )
 """Opcodes of a status: containers, numbers, texts, and the one name that `_Status` knows."""
+_TENSORS = (_PLAIN - {"STACK_GLOBAL"}) | {"BINPUT", "LONG_BINPUT", "BINPERSID", "GLOBAL"}
+"""Opcodes of a result, as `torch.save` writes it."""
+_NAMES = frozenset(
+    (
+        *("torch._utils _rebuild_tensor_v2", "collections OrderedDict"),
+        *("torch FloatStorage", "torch DoubleStorage", "torch LongStorage"),
+    )
+)
+"""What a result may name."""
+_PICKLE = "/data.pkl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +109,12 @@ def read_tensors(data: bytes, wanted: Sequence[Wanted]) -> list[torch.Tensor]:
     import torch
 
     most = 2 * sum(one.size_bytes for one in wanted) + 2**20
-    _check_archive(data, most)
+    parts = _unpacked(data, most)
     try:
+        _check_pickle(_pickle_of(parts), _TENSORS)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            value = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            value = torch.load(_packed_again(parts), map_location="cpu", weights_only=True)
     except Exception as error:  # whatever torch makes of it: it isn't what was asked for
         raise NoAnswer(f"a result that is no plain tensors ({type(error).__name__})") from error
     found = value.get("found") if type(value) is dict and set(value) == {"found"} else None
@@ -117,7 +129,8 @@ def _check_tensor(tensor: Any, wanted: Wanted) -> None:
     import torch
 
     plain = type(tensor) is torch.Tensor and tensor.layout is torch.strided
-    if not plain or tensor.dtype is not getattr(torch, wanted.dtype):
+    # A tensor that is to be read with its signs turned has no numbers of its own.
+    if not plain or tensor.is_neg() or tensor.dtype is not getattr(torch, wanted.dtype):
         raise NoAnswer("a result of another type than was asked for")
     sizes = tuple(tensor.shape)
     fits = len(sizes) == len(wanted.shape) and all(
@@ -133,41 +146,78 @@ class _Status(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("nnsight.schema.response", "Status"):
-            return str
+            return _named
         raise pickle.UnpicklingError("a class that no status has")
 
     def persistent_load(self, _: Any) -> Any:
         raise pickle.UnpicklingError("a tensor where a status was due")
 
 
+def _named(value: Any) -> str:
+    """A status by its text. Anything else could be lists of lists, whose text has no end."""
+    if type(value) is not str:
+        raise pickle.UnpicklingError("a status that is no text")
+    return value
+
+
 def _read_status(data: bytes) -> Any:
-    _check_archive(data, len(data))
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            (name,) = [n for n in archive.namelist() if n.endswith("/data.pkl")]
-            body = archive.read(name)
-        unknown = {op.name for op, _, _ in pickletools.genops(body)} - _PLAIN
-        if unknown:
-            raise pickle.UnpicklingError(f"opcodes {', '.join(sorted(unknown)[:5])}")
+        body = _pickle_of(_unpacked(data, len(data)))
+        _check_pickle(body, _PLAIN)
         return _Status(io.BytesIO(body)).load()
+    except NoAnswer:
+        raise
     except Exception as error:  # a pickle that is damaged or hostile raises whatever it likes
         said = str(error) if isinstance(error, pickle.UnpicklingError) else type(error).__name__
         raise NoAnswer(f"a pickle that is no status ({said[:100]})") from error
 
 
-def _check_archive(data: bytes, most: int) -> None:
-    """Refuse what is no ZIP of torch's, or would be larger when it is unpacked."""
+def _check_pickle(body: bytes, known: frozenset[str]) -> None:
+    """Refuse opcodes and names that nothing needs which was asked for."""
+    for op, named, _ in pickletools.genops(body):
+        if op.name not in known:
+            raise pickle.UnpicklingError(f"opcode {op.name}")
+        if op.name == "GLOBAL" and named not in _NAMES:
+            raise pickle.UnpicklingError("a name that no plain tensor has")
+
+
+def _unpacked(data: bytes, most: int) -> dict[str, bytes]:
+    """The parts of a ZIP of torch's, none of which is larger than it is there."""
     if len(data) > most:
         raise NoAnswer(f"a result of {len(data):,} bytes where {most:,} are the most")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             parts = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+            if any(
+                p.compress_type != zipfile.ZIP_STORED or p.file_size != p.compress_size
+                for p in parts
+            ):
+                raise NoAnswer("a compressed result, which was not asked for")
+            if sum(part.file_size for part in parts) > most:
+                raise NoAnswer("a result that grows when it is unpacked")
+            found = {part.filename: archive.read(part) for part in parts}
+    except NoAnswer:
+        raise
+    except (zipfile.BadZipFile, ValueError, OSError, RuntimeError, EOFError) as error:
         raise NoAnswer(f"a result that is no file of torch's ({_beginning(data)})") from error
-    if any(p.compress_type != zipfile.ZIP_STORED or p.file_size != p.compress_size for p in parts):
-        raise NoAnswer("a compressed result, which was not asked for")
-    if sum(part.file_size for part in parts) > most:
-        raise NoAnswer("a result that grows when it is unpacked")
+    if len(found) != len(parts):
+        raise NoAnswer("a result with two parts of one name")
+    return found
+
+
+def _pickle_of(parts: dict[str, bytes]) -> bytes:
+    (body,) = [part for name, part in parts.items() if name.endswith(_PICKLE)]
+    return body
+
+
+def _packed_again(parts: dict[str, bytes]) -> io.BytesIO:
+    """The same parts in an archive of our own: torch's reader may find others in theirs."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    file.seek(0)
+    return file
 
 
 def _beginning(data: bytes) -> str:

@@ -16,6 +16,7 @@ from auditkit.model import Access, Json, ModelKind, Prompt
 from auditkit.targets import Completion, Sampling, Score, Steering, Subject, wrong_kind
 from auditkit.targets.answers import Answers
 from auditkit.targets.batching import TOKEN_BUDGET, batches
+from auditkit.targets.endpoint.answers import LEAST_NATS, MOST_NATS
 from auditkit.targets.endpoint.client import Refused, Unanswered
 from auditkit.targets.generation import Until, cut
 from auditkit.targets.loaded import chunks
@@ -65,6 +66,8 @@ class NdifSubject:
         self.answers = Answers(seed, concurrency=1)
         self.arrays = Arrays(None)
         self._token_budget = token_budget
+        self.dtype = ""
+        """Number type in which the server runs the model, where its first answer showed that."""
         self._load_reference: Callable[[], Subject] | None = None
         self._keeps = True
 
@@ -88,8 +91,10 @@ class NdifSubject:
     def describe(self) -> dict[str, Json]:
         """What a report says about the target."""
         ledger = self.server.ledger
+        dtype = {"dtype": f"{self.dtype}, by the digits of its activations"} if self.dtype else {}
         return {
             **self.skeleton.describe(),
+            **dtype,
             "served_as": self.served_as,
             "sampling": "a seed repeats a sampled answer: the numbers that draw are sent along",
             "versions": {name: version(name) for name in ("torch", "transformers", "nnsight")},
@@ -207,6 +212,7 @@ class NdifSubject:
         for one, answer in zip(todo, self._ask(todo), strict=True):
             for row, new in zip(one.rows, answer, strict=True):
                 said[row] = self.skeleton.completion(len(ids[row]), cut(new, until.ends), until)
+                self.server.check_no_key(said[row].text)
         return [said[i] for i in range(len(ids))]
 
     @cached_property
@@ -285,6 +291,8 @@ class NdifSubject:
             raise SubjectError(one.kind, got="NaN or infinity", expected="finite numbers")
         if one.kind == "residuals":
             return self.arrays.put(tensor.numpy())
+        if one.kind == "scores":
+            _check_scores(one, tensor.tolist())
         if one.kind == "tokens" and not self.skeleton.knows(tensor):
             raise SubjectError("new tokens", got="ids that the model has not", expected="its own")
         return tensor.tolist()
@@ -297,6 +305,33 @@ class NdifSubject:
         except SubjectError:
             return False
         return True
+
+
+def _check_scores(one: Pass, sums: Sequence[float]) -> None:
+    """Refuse what no text's log-probability can be."""
+    *_, texts, _ = one.sent
+    for total, text in zip(sums, texts, strict=True):
+        if not LEAST_NATS * len(text) <= total <= MOST_NATS * len(text):
+            raise SubjectError(
+                "log-probabilities",
+                got=f"{total:.3g} nats for {len(text)} tokens",
+                expected=f"at most 0 and at least {LEAST_NATS:.0g} a token",
+            )
+
+
+def number_type(activations: Any) -> str:
+    """In which number type activations were computed that come back as float32: coarser ones leave their last
+    digits zero. Empty where that can't be told.
+    """
+    import torch
+
+    bits = activations.contiguous().view(torch.int32)
+    if not bits.any():
+        return ""
+    for name, n_bits in (("bfloat16", 16), ("float16", 13)):
+        if not (bits & (2**n_bits - 1)).any():
+            return name
+    return "float32"
 
 
 def _gone(error: AuditkitError) -> EndpointError:
