@@ -232,11 +232,11 @@ def test_exchanged_weights_are_caught_in_mid_run(
 ) -> None:
     """Another number type, and a small adapter, of the very same model (benchmarks/endpoint_swaps.py)."""
     monkeypatch.setattr(
-        "auditkit.targets.endpoint.backend.prompts", lambda seed, n=4: prompts(seed, n)
+        "auditkit.targets.recognising.prompts", lambda seed, n=4: prompts(seed, n)
     )
     monkeypatch.setattr("auditkit.targets.fingerprint.MAX_NEW_TOKENS", 8)
     monkeypatch.setattr("auditkit.targets.endpoint.connect._repeats", lambda *_: {})
-    monkeypatch.setattr("auditkit.targets.endpoint.subject.ROUNDS", (1, 1))
+    monkeypatch.setattr("auditkit.targets.answers.ROUNDS", (1, 1))
     asked = [Prompt(turns=(Turn(role="user", text=f"Say {word}."),)) for word in "abcdef"]
     known = None
     with serving(Served(subject=demo_target)) as served:
