@@ -231,9 +231,7 @@ def test_exchanged_weights_are_caught_in_mid_run(
     demo_target: Any, quick_target: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another number type, and a small adapter, of the very same model (benchmarks/endpoint_swaps.py)."""
-    monkeypatch.setattr(
-        "auditkit.targets.recognising.prompts", lambda seed, n=4: prompts(seed, n)
-    )
+    monkeypatch.setattr("auditkit.targets.recognising.prompts", lambda seed, n=4: prompts(seed, n))
     monkeypatch.setattr("auditkit.targets.fingerprint.MAX_NEW_TOKENS", 8)
     monkeypatch.setattr("auditkit.targets.endpoint.connect._repeats", lambda *_: {})
     monkeypatch.setattr("auditkit.targets.answers.ROUNDS", (1, 1))
