@@ -19,7 +19,7 @@ from auditkit.errors import PromptTooLong, SubjectError
 from auditkit.model import Access, Json, ModelKind, Prompt
 from auditkit.targets import Completion, Sampling, Score, Steering, Subject, wrong_kind
 from auditkit.targets.batching import GENERATION_FACTOR, TOKEN_BUDGET, batches
-from auditkit.targets.memory import free_ram_bytes, gib
+from auditkit.targets.memory import check_room
 from auditkit.targets.placing import described, input_device, spread, spread_over
 from auditkit.targets.prefixes import Prefixes
 from auditkit.targets.prompts import Encoder
@@ -247,7 +247,7 @@ class LocalTarget:
 
         from auditkit.targets.adapter import round_weights
 
-        _room_for_another(self.n_parameters)
+        check_room(self.n_parameters)
         with torch.random.fork_rng(), as_subject_errors():
             torch.manual_seed(0)
             model = type(self.model)._from_config(copy.deepcopy(self.model.config))
@@ -417,22 +417,6 @@ def _room(shape: tuple[int, int, int]) -> NDArray[np.float32]:
         return np.empty(shape, dtype=np.float32)
     with tempfile.TemporaryFile(prefix="auditkit-") as file:
         return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
-
-
-def _room_for_another(n_parameters: int) -> None:
-    """A second model is made in RAM, in float32.
-
-    Raises:
-        SubjectError: There is no room for it.
-    """
-    wanted, free = 4 * n_parameters, free_ram_bytes()
-    if wanted > free:
-        raise SubjectError(
-            "an untrained model of the same size",
-            got=f"{gib(free)} of RAM free",
-            expected=f"{gib(wanted)}",
-            next_step="run it on a machine with more memory",
-        )
 
 
 def _contiguous(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from auditkit.errors import SubjectError
 from auditkit.targets.batching import LOGIT_BUDGET, SLOT_FACTOR, TOKEN_BUDGET
 from auditkit.targets.headers import Stored, check_gguf, check_safetensors
 from auditkit.targets.spec import Format, TargetSpec
@@ -161,6 +162,22 @@ def _number(config: Mapping[str, Any], name: str) -> int:
     """A count that a config names; 0 where it names none, or none that can be believed."""
     value = config.get(name)
     return value if type(value) is int and 0 < value < 2**31 else 0
+
+
+def check_room(n_parameters: int) -> None:
+    """A second model is made in RAM, in float32.
+
+    Raises:
+        SubjectError: There is no room for it.
+    """
+    wanted, free = 4 * n_parameters, free_ram_bytes()
+    if wanted > free:
+        raise SubjectError(
+            "an untrained model of the same size",
+            got=f"{gib(free)} of RAM free",
+            expected=f"{gib(wanted)}",
+            next_step="run it on a machine with more memory",
+        )
 
 
 def free_ram_bytes() -> int:

@@ -100,7 +100,7 @@ def test_an_untrained_twin_of_a_spread_model_is_spread_alike(
 def test_no_twin_is_made_where_there_is_no_room(
     tiny: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auditkit.targets.loaded.free_ram_bytes", lambda: 1000)
+    monkeypatch.setattr("auditkit.targets.memory.free_ram_bytes", lambda: 1000)
     with pytest.raises(SubjectError, match="an untrained model of the same size"):
         LocalTarget(tiny(), tokenizer).counterpart("untrained")
 
