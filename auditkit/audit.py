@@ -25,7 +25,7 @@ from auditkit.engine import Progress, Report, observe
 from auditkit.errors import IdentityChanged, PlanError
 from auditkit.machine import environment, estimate_s, estimate_tokens
 from auditkit.model import Json
-from auditkit.plan import LockedPlan, Plan, configured, parse
+from auditkit.plan import LockedPlan, Plan, cautions, parse
 from auditkit.report import recompute
 from auditkit.signing.keys import Signer
 from auditkit.signing.seal import seal
@@ -49,12 +49,14 @@ class Told:
         estimate: Seconds that each check will take.
         progress: After every batch.
         spent: What the target cost so far, where it costs something.
+        caution: What the plan, as it stands, can't conclude.
     """
 
     stage: Callable[[str], None]
     estimate: Callable[[dict[str, float]], None]
     progress: Report
     spent: Callable[[str], None] = lambda _: None
+    caution: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,8 @@ def run_audit(order: Order, told: Told) -> Path:
     """
     plan = order.plan.plan if isinstance(order.plan, LockedPlan) else order.plan
     target = open_backend(plan, told, order)
-    configured(plan)
+    for said in cautions(plan):
+        told.caution(said)
     told.stage("Identifying the target")
     before = target.identify()
     reference = _Reference.of(plan, told, order, before)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -162,12 +162,54 @@ class Resolves(Protocol):
     def resolved(self, seed: int) -> Check: ...
 
 
+class Panelled(Protocol):
+    """A check whose samples other models' answers had a say in names these, as `member_name` does. A plan
+    is not locked for a target that is one of them: what it gets right must not decide what it is asked.
+    """
+
+    def panel(self) -> Collection[str]: ...
+
+
+class Cautious(Protocol):
+    """A check may say before the run what its parameters, or the lack of a reference model, keep it from
+    concluding: a sentence each, printed when a plan is locked or run.
+    """
+
+    def cautions(self, reference: bool) -> Sequence[str]: ...
+
+
 class Excused(Protocol):
     """A check may say, by its parameters alone, why nothing can be asked here."""
 
     def unavailable(self) -> tuple[str, str] | None:
         """A reason code and a sentence, which make the verdict NOT_ASSESSED; or None."""
         ...
+
+
+def member_name(name: str, weights: str) -> str:
+    """What a model of a panel is called: a name for people, and the digest of its weights in short."""
+    return f"{name}@{weights[:16]}"
+
+
+def check_left_out(check: Check, weights: str) -> None:
+    """Make sure that a target is in no panel that decided what it is asked.
+
+    Args:
+        check: As the plan has it.
+        weights: Digest of the target's weights; see `Identity.weights`.
+
+    Raises:
+        PlanError: It is.
+    """
+    panel = getattr(check, "panel", None)
+    for member in sorted(panel()) if panel and weights else ():
+        if member.endswith(member_name("", weights)):
+            raise PlanError(
+                f"check {check.about.id}: panel",
+                got=f"the target itself ({member})",
+                expected="other models: what the target gets right must not decide what is hard for it",
+                next_step="measure the items without it: `auditkit items panel` with other models",
+            )
 
 
 def planted_controls(check: Check, seed: int, access: Access) -> list[Control]:

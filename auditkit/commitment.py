@@ -103,6 +103,7 @@ class Commitment:
         return lock(
             plan,
             target_digest=self.target.digest,
+            target_weights=self.target.weights,
             target_fingerprint=self.target.fingerprint,
             reference_digest=self.reference_digest,
             locked_at=locked_at,

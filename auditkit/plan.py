@@ -17,14 +17,23 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from auditkit.canonical import canonical, digest, to_json
-from auditkit.checks import Check, configure, load_check, parameters, source_sha256, unavailable
+from auditkit.checks import (
+    Check,
+    check_left_out,
+    configure,
+    load_check,
+    parameters,
+    source_sha256,
+    unavailable,
+)
 from auditkit.errors import PlanError
 from auditkit.model import OMIT_EMPTY, Detection, Json
 from auditkit.plugins import wanted
 from auditkit.targets.endpoint.terms import Manner
 from auditkit.targets.fingerprint import Fingerprint
 
-MAX_BYTES = 1_000_000
+MAX_BYTES, MAX_YAML_BYTES = 64_000_000, 1_000_000
+"""Of a plan's file; a locked one holds an auditor's own items. YAML is read slowly, and written by people."""
 _CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False)
 Text = Annotated[str, Field(max_length=20_000)]
 
@@ -199,7 +208,7 @@ def read_text(name: str) -> tuple[str, str]:
         return (_plans() / f"{name}.yaml").read_text("utf-8"), f"plan {name}"
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise PlanError(name, got=f"{path.stat().st_size:,} bytes", expected="under 1 MB")
+            raise PlanError(name, got=f"{path.stat().st_size:,} bytes", expected="under 64 MB")
         return path.read_text("utf-8"), name
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(
@@ -219,6 +228,8 @@ def parse(text: str, where: str) -> Plan | LockedPlan:
     try:
         value = _read_json(text)
         if value is None:
+            if len(text) > MAX_YAML_BYTES:
+                raise PlanError(where, got=f"{len(text):,} characters", expected="YAML under 1 MB")
             value = yaml.load(text, Loader=_UniqueKeys)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         problem = " ".join(str(error).split())[:300] or "nesting beyond any plan"
@@ -348,11 +359,21 @@ def _check_leads(plan: Plan, checks: Sequence[Check]) -> None:
             )
 
 
+def cautions(plan: Plan) -> list[str]:
+    """What its checks can't conclude as it stands, a sentence each, with whose word it is."""
+    return [
+        f"{check.about.id}: {said}"
+        for check in configured(plan)
+        for said in (check.cautions(bool(plan.reference)) if hasattr(check, "cautions") else ())
+    ]
+
+
 def lock(
     plan: Plan,
     *,
     target_digest: str,
     locked_at: str,
+    target_weights: str = "",
     reference_digest: str = "",
     target_fingerprint: Fingerprint | None = None,
 ) -> LockedPlan:
@@ -361,15 +382,16 @@ def lock(
     Args:
         plan: As read.
         target_digest: Identity of the target now.
+        target_weights: Digest of its weights alone; empty leaves unchecked that it is in no panel.
         target_fingerprint: What that is the digest of, where the target has no files here.
         reference_digest: Identity of the reference model now; empty where the plan names none.
         locked_at: RFC 3339 time, UTC.
 
     Raises:
-        PlanError: As `configured`.
+        PlanError: As `configured`, and where the target had a say in what it is asked.
     """
     checks = tuple(
-        _resolve(planned, check, plan.seed)
+        _resolve(planned, check, plan.seed, target_weights)
         for planned, check in zip(plan.checks, configured(plan), strict=True)
     )
     resolved = replace(
@@ -382,9 +404,10 @@ def lock(
     return LockedPlan(plan=resolved, locked_at=locked_at)
 
 
-def _resolve(planned: PlannedCheck, check: Check, seed: int) -> PlannedCheck:
+def _resolve(planned: PlannedCheck, check: Check, seed: int, weights: str) -> PlannedCheck:
     fix = getattr(check, "resolved", None)
     check = fix(seed) if fix else check
+    check_left_out(check, weights)
     samples: Sequence[Any] = check.samples(seed)
     if not samples and not unavailable(check):
         raise PlanError(f"check {planned.id}", got="no samples", expected="at least one")

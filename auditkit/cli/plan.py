@@ -16,6 +16,7 @@ from auditkit.errors import InvalidInput
 from auditkit.plan import (
     LockedPlan,
     as_yaml,
+    cautions,
     configured,
     lock,
     locked_bytes,
@@ -111,12 +112,15 @@ def lock_(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise InvalidInput(f"plan {plan_name}", got="a locked plan", expected="one to lock")
     configured(plan)  # before an endpoint is paid to answer for a plan that can't be run
     with watching(quiet=False) as told:
+        for said in cautions(plan):
+            told.caution(said)
         found = open_backend(plan, told, terms=terms).identify()
         beside = parse_spec(resolved(plan.reference, told)) if plan.reference else None
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     locked = lock(
         plan,
         target_digest=found.digest,
+        target_weights=found.weights,
         target_fingerprint=found.fingerprint,
         reference_digest=_reference_digest(beside, found) if beside else "",
         locked_at=now,

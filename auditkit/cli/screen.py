@@ -79,6 +79,9 @@ def watching(*, quiet: bool) -> Iterator[Told]:
     def stage(text: str) -> None:
         console.print(f"[dim]{_shown(text)} …[/dim]")
 
+    def caution(text: str) -> None:
+        console.print(f"[yellow]Caution:[/yellow] {_shown(text)}.")
+
     costs: list[TaskID] = []
 
     def spent(text: str) -> None:
@@ -87,7 +90,7 @@ def watching(*, quiet: bool) -> Iterator[Told]:
         bars.update(costs[0], description=_shown(f"Spent: {text}"))
 
     with bars:
-        yield Told(stage=stage, estimate=estimate, progress=progress, spent=spent)
+        yield Told(stage=stage, estimate=estimate, progress=progress, spent=spent, caution=caution)
 
 
 def claims(report: Json) -> Table:

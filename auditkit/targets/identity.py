@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from auditkit.canonical import root_digest, to_json
+from auditkit.canonical import digest, root_digest, to_json
 from auditkit.errors import IdentityChanged, MissingTool, TargetRefused
 from auditkit.model import Json
 from auditkit.targets.files import walk
@@ -47,6 +47,14 @@ class Identity:
     fingerprint: Fingerprint | None = None
     expected: Fingerprint | None = None
     moments: tuple[Moment, ...] = ()
+
+    @property
+    def weights(self) -> str:
+        """Digest of the weights alone, whatever the folder is called and holds beside them; `digest` where
+        the files are out of reach.
+        """
+        found = sorted(sha256 for path, _, sha256 in self.files if path.endswith(WEIGHTS))
+        return digest(found) if found else self.digest
 
     def to_json(self) -> Json:
         """identity.json of a run in which the target stayed who it was."""

@@ -29,6 +29,7 @@ from auditkit_checks.easy_to_hard.judgement import judge
 from auditkit_checks.easy_to_hard.probe import fitted, read
 from auditkit_checks.graded.domains import domain_items
 from auditkit_checks.graded.items import Item
+from auditkit_checks.graded.own import ranked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
@@ -323,9 +324,14 @@ def test_endpoint_and_share_cover_in_simulation() -> None:
 SIZES = Sizes(n_items=600, n_pool=60, n_hard=80, n_easier=30)
 
 
+def drawn_from(domain: str) -> list[Sample]:
+    items = domain_items(domain, SIZES.n_items, 3)
+    return design.samples_of(items, ranked(items, "structural"), SIZES, 3)
+
+
 @pytest.mark.parametrize("domain", ["arithmetic", "hops", "units"])
 def test_no_group_is_learnt_and_tested_and_hard_is_harder(domain: str) -> None:
-    samples = design.samples_of(domain, "structural", SIZES, 3)
+    samples = drawn_from(domain)
     learnt = {s.group for s in samples if s.input["role"] in LEARNT}
     tested = {s.group for s in samples if s.input["role"] not in LEARNT}
     assert not learnt & tested
@@ -336,12 +342,12 @@ def test_no_group_is_learnt_and_tested_and_hard_is_harder(domain: str) -> None:
         by_role[LEARN_HARD] + by_role[TEST_HARD]
     )
     assert len(by_role[LEARN_EASY]) == len(by_role[LEARN_HARD]) == SIZES.n_pool
-    assert samples == design.samples_of(domain, "structural", SIZES, 3)
+    assert samples == drawn_from(domain)
 
 
 def test_samples_hold_the_whole_item() -> None:
     items = {i.id: i for i in domain_items("arithmetic", SIZES.n_items, 3)}
-    for sample in design.samples_of("arithmetic", "structural", SIZES, 3):
+    for sample in drawn_from("arithmetic"):
         # Asked outright: the probe and the LoRA begin the answer themselves.
         assert item_of(sample) == replace(items[sample.id], opening="")
 
@@ -495,7 +501,7 @@ def supervision(**changes: Any) -> Supervision:
 
 
 def taught(weak: bool = False) -> Course:
-    samples = design.samples_of("arithmetic", "structural", SIZES, 3)
+    samples = drawn_from("arithmetic")
     items = [item_of(s) for s in samples]
     return Course(
         items=items,

@@ -1,8 +1,9 @@
-"""auditkit items list|show|check, which comes to the command line by entry point."""
+"""auditkit items list|show|check|panel, which comes to the command line by entry point."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,17 @@ from typing import Any
 import click
 import pytest
 from auditkit_checks.graded.domains import DOMAINS, domain_items
+from auditkit_checks.graded.items import scored
 from auditkit_checks.graded.splits import Cut
 from auditkit_checks.graded.user_data import load_items
 
 from auditkit import cli
 from auditkit.cli import main
+from auditkit.errors import PlanError
+from auditkit.plan import Plan, PlannedCheck, lock
+from auditkit.targets.identity import identify
+from auditkit.targets.local import load
+from auditkit.targets.spec import parse_spec
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object, expect: int = 0) -> str:
@@ -128,3 +135,74 @@ def test_one_that_does_not_load_is_an_error(
     said = run(capsys, "hello", expect=3)
     assert said.startswith("error (plugin): command hello: plugin:command")
     assert message in said
+
+
+# --- items panel ----------------------------------------------------------------------------------
+
+
+def test_models_answer_a_built_in_domain_and_a_plan_takes_the_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, saved: Path
+) -> None:
+    out = tmp_path / "sums.jsonl"
+    words = ("items", "panel", "arithmetic", "--n", 200, "--model", saved, "--out", out)
+    said = run(capsys, *words)
+    weights = identify(parse_spec(str(saved))).weights
+    member = f"model@{weights[:16]}"
+    assert f"right: {member}" in said
+    assert f"data: {out}, hardness: one of structural, " in said
+    assert "structural_panel_loss" in said
+    items = load_items(out, Cut())
+    assert {tuple(item.panel) for item in items} == {(member,)}
+    assert {item.domain for item in items} == {"own-arithmetic"}
+    alone = [replace(item, panel={}) for item in items]
+    target = load(parse_spec(str(saved)))
+    for item, found in zip(items, scored(target, alone), strict=True):
+        assert item.panel[member] == pytest.approx(found, abs=1e-3)  # batches of another size
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sums.jsonl"]
+
+    with pytest.raises(PlanError, match="the target itself"):
+        lock(
+            Plan(
+                name="own",
+                checks=(
+                    PlannedCheck(
+                        id="generalisation.easy_to_hard",
+                        params={"domains": [], "data": str(out), "n_train": 20, "fewer": []},
+                    ),
+                ),
+            ),
+            target_digest="",
+            target_weights=weights,
+            locked_at="2026-11-27T00:00:00Z",
+        )
+
+
+def test_a_panel_grows_by_those_who_have_not_answered(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, saved: Path, folder: Path, tiny: Any
+) -> None:
+    tiny(seed=5).save_pretrained(folder)
+    out = tmp_path / "sums.jsonl"
+    words = ("items", "panel", "arithmetic", "--n", 200, "--json", "--out", out)
+    first = json.loads(run(capsys, *words, "--model", saved))
+    before = load_items(out, Cut())
+    both = json.loads(run(capsys, *words, "--model", saved, "--model", folder))
+    (one,) = first["domains"]["own-arithmetic"]["right"]
+    assert len(both["domains"]["own-arithmetic"]["right"]) == 2
+    after = load_items(out, Cut())
+    assert [i.panel[one] for i in after] == [i.panel[one] for i in before]
+    other = run(capsys, *words[:3], "--n", 210, "--model", saved, "--out", out, expect=3)
+    assert "a file that is there already, with other items" in other
+
+
+def test_what_is_no_data_set_has_no_panel(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, saved: Path
+) -> None:
+    for source, out, said in (
+        ("astrology", "a.jsonl", "astrology"),
+        ("arithmetic", "a.csv", "ends in .jsonl"),
+    ):
+        words = ("items", "panel", source, "--model", saved, "--out", tmp_path / out)
+        assert said in run(capsys, *words, expect=3)
+    nowhere = ("items", "panel", "arithmetic", "--model", tmp_path, "--out", tmp_path / "a.jsonl")
+    assert "config.json" in run(capsys, *nowhere, expect=3)
+    assert list(tmp_path.iterdir()) == []

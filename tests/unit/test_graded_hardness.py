@@ -43,7 +43,7 @@ def panel(items: list[Item], n_members: int = 5, seed: int = 0, **changed: Any) 
             row[item.answer] += max(0.0, ability - item.difficulty)
             rows.append(row.tolist())
         answers[f"member-{member}"] = rows
-    return Panel(subject="the subject", answers=answers, **changed)
+    return Panel(answers=answers, **changed)
 
 
 def test_the_four_measures_are_registered() -> None:
@@ -83,14 +83,9 @@ def test_loss_of_a_panel_is_over_the_options() -> None:
     values = hardness_of(
         items,
         measure("panel_loss"),
-        Panel(subject="s", answers={"a": [thirds, sure], "b": [[-9.0] * 4, sure]}),
+        Panel(answers={"a": [thirds, sure], "b": [[-9.0] * 4, sure]}),
     )
     assert values == pytest.approx([(math.log(2) + math.log(4)) / 2, 0.0], abs=1e-12)
-
-
-def test_the_subject_is_never_in_its_own_panel() -> None:
-    with pytest.raises(InvalidInput, match=r"subject itself.*leave the subject out"):
-        Panel(subject="abc", answers={"abc": [], "def": []})
 
 
 # --- item response ------------------------------------------------------------------------------
@@ -257,7 +252,7 @@ def test_features_that_do_not_fit_the_items_are_refused(features: Any, message: 
 
 def test_an_empty_panel_is_refused() -> None:
     with pytest.raises(InvalidInput, match="0 members, expected at least 1"):
-        hardness_of(sums(), measure("panel_loss"), Panel(subject="s", answers={}))
+        hardness_of(sums(), measure("panel_loss"), Panel(answers={}))
 
 
 # --- plugins ------------------------------------------------------------------------------------

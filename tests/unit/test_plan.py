@@ -11,6 +11,7 @@ from test_engine import SECOND, TOY, Toy, plan, register
 from auditkit.cli.run import chosen_plan
 from auditkit.errors import InvalidInput, PlanError, UnknownCheck
 from auditkit.plan import (
+    Engagement,
     LockedPlan,
     Plan,
     as_yaml,
@@ -144,7 +145,16 @@ def test_a_file_is_read_only_if_it_is_small_text(tmp_path: Path) -> None:
         (tmp_path / "gone", "No such file"),
     ):
         with pytest.raises(PlanError, match=said):
-            read_text(str(path))
+            parse(*read_text(str(path)))
+
+
+def test_a_locked_plan_may_hold_a_data_set(tmp_path: Path) -> None:
+    """People write YAML, of which a megabyte is read; an auditor's own items are megabytes of JSON."""
+    text = locked_bytes(locked(engagement=Engagement(supplied="x" * 20_000))).decode()
+    value = json.loads(text)
+    value["plan"]["checks"][0]["params"]["note"] = "x" * 2_000_000
+    with pytest.raises(PlanError, match="was changed"):  # read whole, and held to its digest
+        parse(json.dumps(value), "plan")
 
 
 @pytest.mark.parametrize(

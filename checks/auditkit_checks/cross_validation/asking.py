@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditkit.errors import SubjectError
 from auditkit.model import Access, Prompt, Row, Sample
 from auditkit.organisms.recipes import Schedule
 from auditkit.statistics.similarity import linear_cka, mutual_neighbours
@@ -16,7 +15,7 @@ from auditkit.targets import Subject
 from auditkit_checks.cross_validation.drawing import of_sample
 from auditkit_checks.cross_validation.evidence import SUBJECT
 from auditkit_checks.graded.adapting import Adaptable, adapted
-from auditkit_checks.graded.items import Item, completions, opened
+from auditkit_checks.graded.items import Item, opened, scored
 from auditkit_checks.graded.splits import EASY, HARD
 
 REFERENCE, EASY_ONLY, OVERSIGHT = "reference", "easy-only", "oversight"
@@ -132,20 +131,6 @@ def _panel(subject: Subject, items: Sequence[Item], adapting: Adapting) -> dict[
         ]
         for seed in range(1, adapting.n_panel + 1)
     }
-
-
-def scored(subject: Subject, items: Sequence[Item]) -> list[list[float]]:
-    """Summed log-probability of each option's tokens, in nats: of the same text, however it is cut up."""
-    found = []
-    answered = subject.logprobs([opened(item) for item in items], completions(items))
-    for item, scores in zip(items, answered, strict=True):
-        values = [score.logprob for score in scores]
-        if len(values) != len(item.options) or not np.isfinite(values).all():
-            raise SubjectError(
-                f"options of item {item.id}", got=str(values), expected="one number each"
-            )
-        found.append([round(value, 4) for value in values])
-    return found
 
 
 def _overseen(item: Item, accuracy: float) -> int:

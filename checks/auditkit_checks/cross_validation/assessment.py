@@ -28,7 +28,11 @@ NATURAL = "most mistakes of clean models fall on its answer, so that no directio
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """The pre-registered decision rule; see the parameters of the check."""
+    """The pre-registered decision rule; see the parameters of the check.
+
+    Attributes:
+        shipped_panel: Whether items are cut as those were on which the shipped panel was measured.
+    """
 
     n_slice: int
     min_easy: int
@@ -37,6 +41,7 @@ class Rule:
     min_rise: float
     max_excess: float
     smallest_effect: float
+    shipped_panel: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +123,7 @@ def _tests(
     domain: Domain, picks: Picks, usable: list[str], rule: Rule, level: float
 ) -> tuple[tuple[Directed, ...], tuple[Directed, ...], dict[str, str]]:
     """Tests that can raise an alarm; those that can only be bounded; and why a rule is not tested."""
-    panel = frozen(domain.name)
+    panel = frozen(domain.name) if rule.shipped_panel else None
     tests: list[Directed] = []
     bounded: list[Directed] = []
     untested: dict[str, str] = {}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from auditkit.checks import Control, check
-from auditkit.errors import InvalidInput, PlanError
+from auditkit.errors import InvalidInput
 from auditkit.model import Access, Finding, Observations, Row, Sample
+from auditkit.statistics.bootstrap import Resampling
 from auditkit.targets import Subject
 from auditkit_checks.cross_validation import judgement
 from auditkit_checks.cross_validation.asking import REFERENCE, Adapting, asked
@@ -20,20 +20,26 @@ from auditkit_checks.cross_validation.assessment import Rule
 from auditkit_checks.cross_validation.controls import controls
 from auditkit_checks.cross_validation.disagreements import title
 from auditkit_checks.cross_validation.drawing import (
-    Asking,
     drawn,
     generated,
     samples,
-    some,
     taught,
 )
 from auditkit_checks.cross_validation.evidence import place
 from auditkit_checks.cross_validation.panel import MIN_MEMBERS
 from auditkit_checks.graded.adapting import STEPS
-from auditkit_checks.graded.domains import DOMAINS
 from auditkit_checks.graded.items import Item
+from auditkit_checks.graded.own import (
+    STRUCTURAL,
+    by_domain,
+    own_items,
+    panelled,
+    ranked,
+    settled,
+    some,
+    told,
+)
 from auditkit_checks.graded.splits import Cut
-from auditkit_checks.graded.user_data import check_together, load_items
 from auditkit_checks.parameters import each_once
 
 
@@ -55,7 +61,7 @@ class CrossRow:
 
 @check(
     id="generalisation.cross_validation",
-    version=2,
+    version=3,
     needs=Access.LOGPROBS,
     title="Cross-validation by independent models",
     claim="Where the work is too hard to check by hand, the model follows no wrong rule that it doesn't "
@@ -233,33 +239,20 @@ class CrossValidation:
             )
 
     def resolved(self, seed: int) -> CrossValidation:  # noqa: ARG002 - the protocol's
-        """With the items of the auditor's own data as they are now.
-
-        Raises:
-            PlanError: The plan holds items already, and the data is something else.
-        """
-        if not self.data:
-            return self
-        found = tuple(load_items(Path(self.data), Cut()))
-        if self.items and self.items != found:
-            raise PlanError(
-                "check generalisation.cross_validation: params.items",
-                got="other items than `data` has now",
-                expected="the same",
-                next_step="restore the data, or take `items` out of the plan and lock it anew",
-            )
-        return replace(self, items=found)
+        """With the items of the auditor's own data as they are now; see `settled`."""
+        return replace(
+            self, items=settled("generalisation.cross_validation", self.data, self.items)
+        )
 
     def samples(self, seed: int) -> Sequence[Sample]:
         """One sample an item, domain by domain."""
-        asking = Asking(n_slice=self.n_slice, hardness=self.hardness, seed=seed)
-        own = self._own
         found: list[Sample] = []
         for domain in self.domains:
-            found += samples(drawn(generated(domain, self.n_items, seed), asking))
-        for domain in dict.fromkeys(item.domain for item in own):
-            mine = [item for item in own if item.domain == domain]
-            found += samples(drawn(some(mine, self.n_items, seed), asking))
+            items = generated(domain, self.n_items, seed)
+            found += samples(drawn(items, ranked(items, self.hardness), self.n_slice, seed))
+        for mine in by_domain(self._own).values():
+            asked = some(mine, self.n_items, seed)
+            found += samples(drawn(asked, ranked(mine, self.hardness), self.n_slice, seed))
         if not found:
             raise InvalidInput(
                 "items",
@@ -269,38 +262,45 @@ class CrossValidation:
             )
         if len({sample.id for sample in found}) < len(found):
             raise InvalidInput("items", got="an id twice", expected="ids of their own")
+        if self._trains:
+            taught(
+                found, self._own, self.hardness
+            )  # too few left to teach is told now, not in the run
         return found
 
     @property
     def _own(self) -> tuple[Item, ...]:
-        """The auditor's own items; from the plan alone, since whoever verifies it has no such data.
+        return own_items(self.data, self.items)
 
-        Raises:
-            InvalidInput: The plan names data and isn't locked, or the items can't be used together.
-        """
-        if self.data and not self.items:
-            raise InvalidInput(
-                "items of `data`",
-                got="none in the plan",
-                expected="those that the data had when the plan was locked",
-                next_step="lock the plan",
+    def panel(self) -> frozenset[str]:
+        """Models that say how hard the auditor's own items are; the target must be none of them."""
+        return panelled(self.items)
+
+    def cautions(self, reference: bool) -> Sequence[str]:
+        """What these parameters keep from being concluded."""
+        said = []
+        if REFERENCE in self.validators and not reference:
+            said.append(
+                "the validator `reference` will not be there: name a model with --reference"
             )
-        for domain in {item.domain for item in self.items} & DOMAINS.keys():
-            raise InvalidInput(
-                "domain of the auditor's own items",
-                got=f"{domain!r}, which auditkit has",
-                expected="a name of its own: the shipped panel was not measured on these items",
-                next_step="rename the domain in the data, or name it in `domains` instead",
+        if (self.data or self.items or self.hardness != STRUCTURAL) and not self.n_panel:
+            said.append(
+                "no wrong rule can be tested on items of your own, or on items cut by another measure than "
+                f"{STRUCTURAL}, since nobody has measured where honest mistakes fall on these: set n_panel "
+                f"to {MIN_MEMBERS} or more"
             )
-        if self.items:
-            check_together(self.items, Cut(), "the auditor's own items")
-        return self.items
+        return said
 
     def controls(self, seed: int) -> Sequence[Control]:
         """Organisms that keep to a wrong rule on hard items, and honest models of three abilities."""
         asked_of = self.samples(seed)
         adapting = self._adapting(asked_of) if self.trained_controls else None
         return controls(asked_of, self.quirk_share, adapting)
+
+    @property
+    def _trains(self) -> bool:
+        """Whether adaptations of the subject are needed."""
+        return bool(self.n_panel or set(self.validators) - {REFERENCE})
 
     def _adapting(self, asked_of: Sequence[Sample]) -> Adapting:
         return Adapting(
@@ -317,14 +317,14 @@ class CrossValidation:
         seed: int,  # noqa: ARG002 - what is asked and taught follows from the samples
     ) -> Iterator[Row]:
         """Score every option by the subject, then by each validator, then by the panel."""
-        trains = self.n_panel or set(self.validators) - {REFERENCE}
         none = Adapting(taught=(), overseer=self.overseer, steps=self.adapt_steps, n_panel=0)
-        adapting = self._adapting(samples) if trains else none
+        adapting = self._adapting(samples) if self._trains else none
         return asked(subject, samples, self.validators, adapting, self.n_alike)
 
     def judge(self, observations: Observations, level: float, seed: int) -> Finding:
         """Domain by domain: who may testify, which way the subject departs, and what gold says."""
-        return judgement.judge(observations, self.rule, level, seed)
+        finding = judgement.judge(observations, self.rule, level, seed)
+        return told(finding, self.items, self.hardness, Resampling(level=level, seed=seed))
 
     @property
     def rule(self) -> Rule:
@@ -337,6 +337,7 @@ class CrossValidation:
             min_rise=self.min_rise,
             max_excess=self.max_excess,
             smallest_effect=self.smallest_effect,
+            shipped_panel=self.hardness == STRUCTURAL,
         )
 
     def exhibit(self, sample: Sample, row: Row) -> list[tuple[str, str]]:

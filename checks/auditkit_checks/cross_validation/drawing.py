@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditkit.canonical import derive_seed
 from auditkit.errors import InvalidInput
 from auditkit.model import Sample
 from auditkit_checks.graded.domains import domain_items
-from auditkit_checks.graded.hardness.measures import hardness_of, measure
 from auditkit_checks.graded.items import Item
+from auditkit_checks.graded.own import ranked, some
 from auditkit_checks.graded.splits import HARD, PARTED, Cut, split
 from auditkit_checks.graded.suite import normal
 
@@ -20,21 +20,6 @@ N_TAUGHT = 400
 
 CUT = Cut(min_items=30)
 """Where easy ends and hard begins among items that are taught."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
-    """How items are drawn.
-
-    Attributes:
-        n_slice: Hard ones among them whose gold the judge is told.
-        hardness: By which measure easy and hard are told apart.
-        seed: Of the plan.
-    """
-
-    n_slice: int
-    hardness: str
-    seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,27 +39,33 @@ class Drawn:
     slice: frozenset[str]
 
 
-def drawn(items: Sequence[Item], asking: Asking) -> Drawn:
+def drawn(items: Sequence[Item], hardness: Mapping[str, float], n_slice: int, seed: int) -> Drawn:
     """Items of one domain, parted by hardness; groups on both sides are left out on one of them.
+
+    Args:
+        items: What is asked.
+        hardness: From the id of each, the larger the harder.
+        n_slice: Hard ones among them whose gold the judge is told.
+        seed: Of the plan.
 
     Raises:
         InvalidInput: Too few items, or too few hard ones for the slice.
     """
-    hardness = hardness_of(items, measure(asking.hardness))
-    part = split(items, hardness, Cut(seed=asking.seed % 2**32)).side()
+    values = [hardness[item.id] for item in items]
+    part = split(items, values, Cut(seed=seed % 2**32)).side()
     hard = sorted(item.id for item in items if part[item.id] == HARD)
-    if len(hard) < asking.n_slice:
+    if len(hard) < n_slice:
         raise InvalidInput(
             f"sandwich slice of {items[0].domain}",
             got=f"{len(hard)} hard items",
-            expected=f"at least {asking.n_slice}",
+            expected=f"at least {n_slice}",
             next_step="raise n_items or lower n_slice",
         )
     return Drawn(
         items=tuple(item for item in items if part[item.id] != PARTED),
         part=part,
-        difficulty={item.id: float(h) for item, h in zip(items, hardness, strict=True)},
-        slice=frozenset(random.Random(f"slice/{asking.seed}").sample(hard, asking.n_slice)),
+        difficulty={item.id: hardness[item.id] for item in items},
+        slice=frozenset(random.Random(f"slice/{seed}").sample(hard, n_slice)),
     )
 
 
@@ -85,14 +76,6 @@ def generated(domain: str, n: int, seed: int) -> list[Item]:
         InvalidInput: There is no such domain.
     """
     return some(domain_items(domain, 2 * n, seed % 2**32, fewer=True), n, seed)
-
-
-def some(items: Sequence[Item], n: int, seed: int) -> list[Item]:
-    """So many of the items at most, group by group in random order."""
-    groups = sorted({item.group for item in items})
-    random.Random(f"asked/{seed}").shuffle(groups)
-    order = {group: at for at, group in enumerate(groups)}
-    return sorted(items, key=lambda item: (order[item.group], item.id))[:n]
 
 
 def samples(drawn: Drawn) -> list[Sample]:
@@ -146,11 +129,19 @@ def taught(asked: Sequence[Sample], own: Sequence[Item], hardness: str) -> list[
     found: list[tuple[Item, str]] = []
     for domain in dict.fromkeys(str(sample.input["domain"]) for sample in asked):
         n = sum(sample.input["domain"] == domain for sample in asked)
-        all_of = [item for item in own if item.domain == domain]
-        items = all_of or domain_items(domain, 2 * n, seed, fewer=True)
+        mine = [item for item in own if item.domain == domain]
+        items = mine or domain_items(domain, 2 * n, seed, fewer=True)
+        hard = ranked(items, hardness)
         left = [
             item for item in items if item.group not in groups and normal(item.question) not in said
         ][:N_TAUGHT]
-        side = split(left, hardness_of(left, measure(hardness)), CUT).side()
+        if len(left) < 2 * CUT.min_items:
+            raise InvalidInput(
+                f"items of {domain} to teach",
+                got=f"{len(left)} beside those that are asked",
+                expected=f"at least {CUT.min_items} easy and {CUT.min_items} hard ones, of other groups",
+                next_step="lower n_items, or bring more data",
+            )
+        side = split(left, [hard[item.id] for item in left], CUT).side()
         found += [(item, side[item.id]) for item in left if side[item.id] != PARTED]
     return found

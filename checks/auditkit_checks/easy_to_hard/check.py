@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from auditkit.checks import Control, check
 from auditkit.errors import InvalidInput
 from auditkit.model import Access, Finding, Observations, Row, Sample, Status
 from auditkit.organisms.recipes import Schedule
+from auditkit.statistics.bootstrap import Resampling
 from auditkit.targets import Subject
 from auditkit_checks.easy_to_hard import arms, judgement
 from auditkit_checks.easy_to_hard.arms import Answered, Course, Method, Supervision
@@ -21,6 +22,9 @@ from auditkit_checks.easy_to_hard.comparison import Rule
 from auditkit_checks.easy_to_hard.controls import controls
 from auditkit_checks.easy_to_hard.design import LEARNT, MIN_HARD, Sizes, item_of, samples_of
 from auditkit_checks.easy_to_hard.probe import Read, choice_logprobs, read
+from auditkit_checks.graded.domains import domain_items
+from auditkit_checks.graded.items import Item
+from auditkit_checks.graded.own import by_domain, own_items, panelled, ranked, settled, some, told
 from auditkit_checks.parameters import each_once
 from auditkit_checks.probe_kinds import Floats
 
@@ -47,7 +51,7 @@ class ChoiceRow:
 
 @check(
     id="generalisation.easy_to_hard",
-    version=1,
+    version=2,
     needs=Access.ACTIVATIONS,
     title="From easy labels to hard items",
     claim="What the model learns from labels of easy items holds on hard ones: it is right there as often, "
@@ -83,7 +87,7 @@ class ChoiceRow:
         "Berger 1982, Technometrics 24:295: a pass of all parts needs no correction",
     ),
     batch=None,
-    expectations="auditkit_schemas:expectations/generalisation.easy_to_hard.v1.json",
+    expectations="auditkit_schemas:expectations/generalisation.easy_to_hard.v2.json",
 )
 @dataclass(frozen=True, kw_only=True)
 class EasyToHard:
@@ -103,11 +107,24 @@ class EasyToHard:
 
     domains: Annotated[
         tuple[str, ...],
-        Field(min_length=1, description="domains of graded items, each decided by itself"),
+        Field(
+            description="domains of items that auditkit makes, each decided by itself; see docs/items.md"
+        ),
     ] = ("arithmetic",)
-    hardness: Annotated[
+    data: Annotated[
         str,
-        Field(description="measure of hardness by which items are cut; one that needs no panel"),
+        Field(
+            description="file or folder with items of the auditor's own, asked beside the domains"
+        ),
+    ] = ""
+    items: Annotated[
+        tuple[Item, ...],
+        Field(
+            description="the items of `data` as they were when the plan was locked; filled in then"
+        ),
+    ] = ()
+    hardness: Annotated[
+        str, Field(description="measure by which easy and hard are told apart; see docs/items.md")
     ] = "structural"
     methods: Annotated[
         tuple[Method, ...],
@@ -177,18 +194,44 @@ class EasyToHard:
             )
 
     def samples(self, seed: int) -> Sequence[Sample]:
-        """Items that are learnt from and items that are tested, domain by domain."""
+        """Items that are learnt from and items that are tested, domain by domain.
+
+        Raises:
+            InvalidInput: Neither domains nor data, or too few easy or hard items of one of them.
+        """
         sizes = Sizes(
             n_items=self.n_items,
             n_pool=self.n_train + self.n_train // 4,
             n_hard=self.n_hard,
             n_easier=self.n_easier,
         )
-        return [
-            sample
-            for domain in self.domains
-            for sample in samples_of(domain, self.hardness, sizes, seed)
-        ]
+        found: list[Sample] = []
+        for domain in self.domains:
+            items = domain_items(domain, self.n_items, seed)
+            found += samples_of(items, ranked(items, self.hardness), sizes, seed)
+        for mine in by_domain(own_items(self.data, self.items)).values():
+            asked = some(mine, self.n_items, seed)
+            found += samples_of(asked, ranked(mine, self.hardness), sizes, seed)
+        if not found:
+            raise InvalidInput(
+                "items",
+                got="neither domains nor data",
+                expected="one of them",
+                next_step="name domains, or a file with items of your own (data)",
+            )
+        return found
+
+    def resolved(self, seed: int) -> EasyToHard:  # noqa: ARG002 - the protocol's
+        """With the items of the auditor's own data as they are now; see `settled`."""
+        return replace(self, items=settled("generalisation.easy_to_hard", self.data, self.items))
+
+    def panel(self) -> frozenset[str]:
+        """Models that say how hard the auditor's own items are; the target must be none of them."""
+        return panelled(self.items)
+
+    @property
+    def _all_domains(self) -> tuple[str, ...]:
+        return (*self.domains, *by_domain(self.items))
 
     def controls(self, seed: int) -> Sequence[Control]:
         """Planted subjects in which easy labels lead astray, and in which they hold."""
@@ -241,7 +284,7 @@ class EasyToHard:
         self,
         observations: Observations,
         level: float,
-        seed: int,  # noqa: ARG002 - every interval has a closed form
+        seed: int,  # of the correlations of measures alone: other intervals have a closed form
     ) -> Finding:
         """Compare easy labels with hard ones on hard items, part by part."""
         rule = Rule(
@@ -251,7 +294,9 @@ class EasyToHard:
             n_train=self.n_train,
             min_hard=MIN_HARD,
         )
-        return judgement.judge(observations, self.domains, self.methods, rule, level)
+        finding = judgement.judge(observations, self._all_domains, self.methods, rule, level)
+        resampling = Resampling(level=level, seed=seed)
+        return told(finding, self.items, self.hardness, resampling, judgement.domain_of)
 
     def duration_s(self, tokens_per_s: float) -> float:
         """Reading four options an item, fits, and LoRAs: about 7 seconds of reading a lesson."""
@@ -269,7 +314,7 @@ class EasyToHard:
         if "lora" in self.methods:
             lessons = self.lora_steps * 8 * 4 * self.n_trainings_lora
             total += lessons * 40 * 4 / tokens_per_s + 4 * self.n_trainings_lora * reading / 3
-        return len(self.domains) * max(total, reading)
+        return len(self._all_domains) * max(total, reading)
 
     def exhibit(self, sample: Sample, row: Row) -> list[tuple[str, str]]:
         """The question, its right answer, and what was chosen after each kind of supervision."""

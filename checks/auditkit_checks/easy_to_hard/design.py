@@ -10,8 +10,6 @@ from typing import Any
 from auditkit.canonical import to_json
 from auditkit.errors import InvalidInput
 from auditkit.model import Json, Sample
-from auditkit_checks.graded.domains import domain_items
-from auditkit_checks.graded.hardness.measures import hardness_of, measure
 from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.splits import Cut, split
 
@@ -40,22 +38,27 @@ class Sizes:
     n_easier: int
 
 
-def samples_of(domain: str, hardness: str, sizes: Sizes, seed: int) -> list[Sample]:
+def samples_of(
+    items: Sequence[Item], hardness: Mapping[str, float], sizes: Sizes, seed: int
+) -> list[Sample]:
     """A domain's items in their roles.
 
     Hardness is measured without the audited model, and no group is both learnt and tested.
 
+    Args:
+        items: Of one domain.
+        hardness: From the id of each, the larger the harder.
+        sizes: How many in which role.
+        seed: Of the plan.
+
     Raises:
-        InvalidInput: No such domain or measure, or one that needs other models' answers; too few easy or
-            hard items; items that can't be compared.
+        InvalidInput: Too few easy or hard items, or items that can't be compared.
     """
-    items = domain_items(domain, sizes.n_items, seed)
-    values = hardness_of(items, measure(hardness)).tolist()
+    domain = items[0].domain
     check_items(domain, items)
-    roles = arranged(domain, items, values, sizes, seed)
-    measured = {item.id: value for item, value in zip(items, values, strict=True)}
+    roles = arranged(domain, items, [hardness[item.id] for item in items], sizes, seed)
     return [
-        Sample(id=item.id, group=item.group, input=_input(item, role, measured[item.id]))
+        Sample(id=item.id, group=item.group, input=_input(item, role, hardness[item.id]))
         for role, some in roles.items()
         for item in some
     ]
@@ -143,7 +146,8 @@ def _parted(
 
 def _input(item: Item, role: str, hardness: float) -> dict[str, Json]:
     told: dict[str, Json] = to_json(item)
-    return {name: told[name] for name in told if name not in ("id", "group")} | {
+    left_out = ("id", "group", "panel", "measured")
+    return {name: told[name] for name in told if name not in left_out} | {
         "role": role,
         "hardness": hardness,
     }

@@ -64,6 +64,11 @@ class _Judged:
         return DETECTIONS.get(self.reason, Detection.UNDETERMINED)
 
 
+def domain_of(part: str) -> str:
+    """The domain that a part is about."""
+    return part.rpartition("-")[0]
+
+
 def judge(
     observations: Observations,
     domains: Sequence[str],

@@ -1,4 +1,4 @@
-"""auditkit items list|show|check: a command that this package brings to the command line."""
+"""auditkit items list|show|check|panel: a command that this package brings to the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from auditkit.cli.plain import plain
 
 @click.group("items")
 def command() -> None:
-    """List domains of graded items, show some, or check a data set of your own."""
+    """List domains of graded items, show some, check a data set of your own, or have models answer one."""
 
 
 @command.command("list")
@@ -107,6 +107,58 @@ def check(
             f"{'sound' if found.sound else 'mend what is said above and check it again'}"
         )
     return 0 if found.sound else 1
+
+
+@command.command("panel")
+@click.argument("source", metavar="DOMAIN|PATH")
+@click.option("--model", "models", multiple=True, required=True,
+              help="A model that will not be audited, as --target takes it (repeatable).")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), required=True,
+              help="File to write, .jsonl: the items with the models' answers.")  # fmt: skip
+@click.option("--n", type=click.IntRange(min=200), default=1200, show_default=True,
+              help="How many items of a built-in domain.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Decides which of a built-in domain.")  # fmt: skip
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
+              show_default=True, help="Of weights on this machine.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(min=1), help="Of weights on this machine.")
+@click.option("--endpoint", "given", multiple=True, metavar="KEY=VALUE",
+              help="As of `auditkit run`.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def panel(  # noqa: PLR0913, PLR0917 - one parameter an option
+    source: str, models: tuple[str, ...], out: Path, n: int, seed: int, dtype: str,
+    threads: int | None, given: tuple[str, ...], as_json: bool,
+) -> int:  # fmt: skip
+    """Have other models answer items, so that these can be told apart by how hard models find them.
+
+    Each model is loaded alone. Interrupted, run the same command again: what was answered is kept. The
+    file is data for a plan: `data: FILE, hardness: panel_loss`. Measures need one model or more;
+    item_response needs three.
+    """
+    from auditkit.cli.models import members
+    from auditkit_checks.graded.asking import begun, have_answered, summary
+
+    items = begun(source, out, n, seed)
+    journal = out.with_name(f"{out.name}.answers")
+    with members(
+        models, what="panel", dtype=dtype, threads=threads, endpoint=given, seed=seed, journal=journal,
+        quiet=as_json,
+    ) as panel_of:  # fmt: skip
+        for member in panel_of:
+            items = have_answered(items, member, out)
+    said = summary(items)
+    if as_json:
+        click.echo(json.dumps(said | {"out": str(out)}))
+        return 0
+    for domain, found in said["domains"].items():
+        click.secho(plain(f"{domain}: {found['items']} items"), bold=True)
+        for member, share in found["right"].items():
+            click.echo(plain(f"  {share:.0%} right: {member}"))
+        for pair, (point, low, high) in found["rank_correlations"].items():
+            click.echo(plain(f"  rank correlation {point:.2f} [{low:.2f}, {high:.2f}]: {pair}"))
+    named = ", ".join(said["measures"])
+    click.echo(plain(f"In a plan's check: data: {out}, hardness: one of {named}"))
+    return 0
 
 
 def _counted(n: int, noun: str) -> str:

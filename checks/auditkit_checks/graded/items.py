@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
-from auditkit.errors import InvalidInput
-from auditkit.model import Prompt, Turn
+from auditkit.errors import InvalidInput, SubjectError
+from auditkit.model import OMIT_EMPTY, Prompt, Turn
+from auditkit.targets import Subject
 
 END = "\n"
 """How an answer ends that could go on."""
@@ -29,6 +31,9 @@ class Item:
         rules: From the name of a wrong rule to the option that it picks (``no_carry`` picks 522 for
             347 + 285). A rule that would pick the right answer is left out.
         opening: How an answer begins before it comes to an option (``347 + 285 =``), or "".
+        panel: From each other model that was asked beforehand to its log-probability of each option, in
+            nats: what measures of hardness that ask a panel go by.
+        measured: From a measure to how hard it finds the item; filled in when a plan is locked.
     """
 
     id: str
@@ -40,6 +45,10 @@ class Item:
     group: str
     rules: Mapping[str, int] = field(default_factory=dict)
     opening: str = ""
+    panel: Mapping[str, tuple[float, ...]] = field(
+        default_factory=dict, metadata={OMIT_EMPTY: True}
+    )
+    measured: Mapping[str, float] = field(default_factory=dict, metadata={OMIT_EMPTY: True})
 
     def __post_init__(self) -> None:
         places = range(len(self.options))
@@ -50,6 +59,11 @@ class Item:
         wrong = [n for n, pick in self.rules.items() if pick not in places or pick == self.answer]
         if wrong:
             self._refuse(f"rule {wrong[0]}", f"{self.rules[wrong[0]]}", "a wrong option's index")
+        for member, scores in self.panel.items():
+            if len(scores) != len(self.options) or not all(map(math.isfinite, scores)):
+                self._refuse(
+                    f"panel {member}", f"{list(scores)}", "a finite number for each option"
+                )
 
     def _refuse(self, what: str, got: str, expected: str) -> None:
         raise InvalidInput(f"item {self.id}: {what}", got=got, expected=expected)
@@ -90,3 +104,21 @@ def opened(item: Item) -> Prompt:
 def completions(items: Sequence[Item]) -> list[list[str]]:
     """What `Subject.logprobs` scores after `opened`: options, after a space where an opening is."""
     return [ended([f" {o}" if item.opening else o for o in item.options]) for item in items]
+
+
+def scored(subject: Subject, items: Sequence[Item]) -> list[list[float]]:
+    """Summed log-probability of each option's tokens, in nats: of the same text, however it is cut up.
+
+    Raises:
+        SubjectError: It gave something else than a number for each option.
+    """
+    found = []
+    answered = subject.logprobs([opened(item) for item in items], completions(items))
+    for item, scores in zip(items, answered, strict=True):
+        values = [score.logprob for score in scores]
+        if len(values) != len(item.options) or not all(map(math.isfinite, values)):
+            raise SubjectError(
+                f"options of item {item.id}", got=str(values), expected="one number each"
+            )
+        found.append([round(value, 4) for value in values])
+    return found

@@ -120,6 +120,10 @@ def _item(record: Record, number: int) -> Item:
             group=value.get("group", id_),
             opening=value.get("opening", ""),
             rules={name: int(place) for name, place in value.get("rules", {}).items()},
+            panel={
+                name: tuple(float(x) for x in scores)
+                for name, scores in value.get("panel", {}).items()
+            },
         )
     except InvalidInput as error:
         raise InvalidInput(

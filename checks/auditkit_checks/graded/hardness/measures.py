@@ -125,7 +125,8 @@ def hardness_of(items: Sequence[Item], by: Hardness, panel: Panel | None = None)
             f"hardness {about.id}",
             got="no panel",
             expected=f"the answers of at least {about.members} models other than the subject",
-            next_step="choose a measure that needs no panel, as `structural`; from Python, give one",
+            next_step="have models asked with `auditkit items panel` and bring the items by `data`, or "
+            "choose a measure that asks nobody, as `structural`",
         )
     values = np.asarray(by.of(items, panel), dtype=np.float64)
     bad = int(values.size - np.isfinite(values).sum())

@@ -1,4 +1,8 @@
-"""What a panel of models answered: what hardness may be measured by, with the subject left out."""
+"""What a panel of models answered: what hardness may be measured by.
+
+The subject is never in it: what it gets right must not decide what is hard. Members go by names that end
+in a digest of their weights, and a plan is not locked for a target that is one of them (`panelled`).
+"""
 
 from __future__ import annotations
 
@@ -19,25 +23,13 @@ class Panel:
     """Options as scored by models that are not the subject.
 
     Attributes:
-        subject: Who is audited: the digest of its files, or whatever else names it for good.
-        answers: From each member, named in the same way, to a log-probability an option, for every
-            item: ``[n_items][n_options]``.
+        answers: From each member to a log-probability an option, for every item: ``[n_items][n_options]``.
         features: What else is known of every option, a member's activations for instance: for each item
             numbers of shape [n_options, n_features]. Empty: the log-probabilities are all that is known.
     """
 
-    subject: str
     answers: Mapping[str, Sequence[Sequence[float]]]
     features: Sequence[ArrayLike] | NDArray[np.floating[Any]] = ()
-
-    def __post_init__(self) -> None:
-        if self.subject in self.answers:
-            raise InvalidInput(
-                "panel",
-                got=f"the subject itself ({self.subject[:16]}) among its members",
-                expected="other models: what the subject gets right must not decide what is hard",
-                next_step="leave the subject out of the panel",
-            )
 
     def scores(self, items: Sequence[Item], at_least: int = 1) -> list[Floats]:
         """For each item the options' log-probabilities, shape [n_options, n_members].
@@ -87,6 +79,26 @@ class Panel:
                 )
             found.append(_finite(rows, item, "feature"))
         return found
+
+
+def panel_of(items: Sequence[Item]) -> Panel | None:
+    """The models whose answers come with the items; None where none do.
+
+    Raises:
+        InvalidInput: Not all items were answered by the same models.
+    """
+    members = [frozenset(item.panel) for item in items]
+    if not any(members):
+        return None
+    for item, asked in zip(items, members, strict=True):
+        if asked != members[0]:
+            raise InvalidInput(
+                f"panel of item {item.id}",
+                got=", ".join(sorted(asked)) or "no model",
+                expected=f"{', '.join(sorted(members[0])) or 'no model'}, as for item {items[0].id}",
+                next_step="have the same models answer all items of a domain: `auditkit items panel`",
+            )
+    return Panel(answers={m: [item.panel[m] for item in items] for m in sorted(members[0])})
 
 
 def _one_each(items: Sequence[Item], rows: Sequence[Sequence[float]], what: str) -> None:

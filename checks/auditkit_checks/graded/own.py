@@ -1,0 +1,200 @@
+"""An auditor's own items as a parameter of a check: brought by `data`, and fixed when the plan is locked.
+
+How hard they are is fixed with them, by every measure that they allow: whoever verifies computes no
+description length again, and sees how far the measures agree.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+from auditkit.errors import InvalidInput, PlanError, PluginError
+from auditkit.model import Estimate, Finding, Part
+from auditkit.statistics.bootstrap import Resampling
+from auditkit_checks.graded.domains import DOMAINS
+from auditkit_checks.graded.hardness.agreement import correlations
+from auditkit_checks.graded.hardness.measures import hardness_of, measure, registry
+from auditkit_checks.graded.hardness.panel import panel_of
+from auditkit_checks.graded.items import Item
+from auditkit_checks.graded.splits import Cut
+from auditkit_checks.graded.user_data import check_together, load_items
+
+STRUCTURAL = "structural"
+
+
+def settled(check: str, data: str, items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """The items of a data set as they are now, and how hard each measure finds them.
+
+    Args:
+        check: Id of the check whose parameters these are.
+        data: File or folder; "" leaves the items as they are.
+        items: Those that the plan holds already; empty before it is locked.
+
+    Raises:
+        PlanError: The plan holds items, and the data is something else.
+        InvalidInput: The data can't be used.
+    """
+    if not data:
+        return items
+    found = tuple(load_items(Path(data), Cut()))
+    if not items:
+        return measured(found)
+    if tuple(replace(item, measured={}) for item in items) != found:
+        raise PlanError(
+            f"check {check}: params.items",
+            got="other items than `data` has now",
+            expected="the same",
+            next_step="restore the data, or take `items` out of the plan and lock it anew",
+        )
+    return items
+
+
+def own_items(data: str, items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """The auditor's own items; from the plan alone, since whoever verifies it has no such data.
+
+    Raises:
+        InvalidInput: The plan names data and isn't locked, or the items can't be used together.
+    """
+    if data and not items:
+        raise InvalidInput(
+            "items of `data`",
+            got="none in the plan",
+            expected="those that the data had when the plan was locked",
+            next_step="lock the plan",
+        )
+    for domain in sorted({item.domain for item in items} & DOMAINS.keys()):
+        raise InvalidInput(
+            "domain of the auditor's own items",
+            got=f"{domain!r}, which auditkit has",
+            expected="a name of its own: what was measured on the built-in items was not on these",
+            next_step="rename the domain in the data, or name it in `domains` instead",
+        )
+    if items:
+        check_together(items, Cut(), "the auditor's own items")
+    return items
+
+
+def by_domain(items: Iterable[Item]) -> dict[str, list[Item]]:
+    """Items of each domain, in the order in which domains first occur."""
+    found: dict[str, list[Item]] = {}
+    for item in items:
+        found.setdefault(item.domain, []).append(item)
+    return found
+
+
+def some(items: Sequence[Item], n: int, seed: int) -> list[Item]:
+    """So many of the items at most, group by group in random order."""
+    groups = sorted({item.group for item in items})
+    random.Random(f"asked/{seed}").shuffle(groups)
+    order = {group: at for at, group in enumerate(groups)}
+    return sorted(items, key=lambda item: (order[item.group], item.id))[:n]
+
+
+def measured(items: Sequence[Item]) -> tuple[Item, ...]:
+    """The items with their hardness by every measure but `structural` that can be taken, to six digits.
+
+    A measure that needs more models than answered, or more items, is left out.
+    """
+    values: dict[str, dict[str, float]] = {item.id: {} for item in items}
+    for some in by_domain(items).values():
+        panel = panel_of(some)
+        members = len(panel.answers) if panel else 0
+        for name in registry():
+            try:
+                by = measure(name)
+                if name == STRUCTURAL or by.about.members > members:
+                    continue
+                found = hardness_of(some, by, panel)
+            except (
+                InvalidInput,
+                PluginError,
+            ):  # the one that the plan names is refused by `ranked`
+                continue
+            for item, value in zip(some, found, strict=True):
+                values[item.id][name] = float(f"{value:.6g}")
+    return tuple(replace(item, measured=values[item.id]) for item in items)
+
+
+def ranked(items: Sequence[Item], by: str) -> dict[str, float]:
+    """From the id of each item of a domain to its hardness: as it was fixed, else as it is measured now.
+
+    Raises:
+        InvalidInput: There is no such measure, or it can't be taken of these items.
+    """
+    if items and all(by in item.measured for item in items):
+        return {item.id: float(item.measured[by]) for item in items}
+    values = hardness_of(items, measure(by), panel_of(items))
+    return {item.id: float(value) for item, value in zip(items, values, strict=True)}
+
+
+def panelled(items: Sequence[Item]) -> frozenset[str]:
+    """Names of the models whose answers had a say in how hard items are."""
+    return frozenset(member for item in items for member in item.panel)
+
+
+def agreement(items: Sequence[Item], resampling: Resampling) -> dict[str, Estimate]:
+    """Rank correlation of every two measures over the items of a domain, as ``hardness_ONE_OTHER``.
+
+    Pairs of which one takes a single value are left out; empty where nothing but `structural` was fixed.
+    """
+    names = [STRUCTURAL, *(items[0].measured if items else ())]
+    values = {
+        name: [i.difficulty if name == STRUCTURAL else i.measured[name] for i in items]
+        for name in names
+    }
+    found = {}
+    for one, other in combinations(names, 2):
+        try:
+            (estimate,) = correlations(
+                {n: values[n] for n in (one, other)}, items, resampling
+            ).values()
+        except InvalidInput:
+            continue
+        found[f"hardness_{one}_{other}"] = estimate
+    return found
+
+
+def told(
+    finding: Finding,
+    items: Sequence[Item],
+    by: str,
+    resampling: Resampling,
+    domain_of: Callable[[str], str] = str,
+) -> Finding:
+    """A finding whose parts about the auditor's own items say by what these were told apart.
+
+    Args:
+        finding: Of one subject.
+        items: The auditor's own.
+        by: The measure of hardness.
+        resampling: For the intervals.
+        domain_of: From a part's name to its domain.
+    """
+    own = by_domain(items)
+
+    def with_agreement(part: Part) -> Part:
+        mine = own.get(domain_of(part.name), [])
+        found = agreement(mine, resampling)
+        if not found:
+            return part
+        said = f"{part.account} {_account(mine, by, found)}".strip()
+        return replace(part, estimates={**part.estimates, **found}, account=said)
+
+    return replace(finding, parts=tuple(with_agreement(part) for part in finding.parts))
+
+
+def _account(items: Sequence[Item], by: str, found: Mapping[str, Estimate]) -> str:
+    members = sorted(panelled(items))
+    asked = f", from the answers of {', '.join(members)}" if members else ""
+    said = [
+        f"{name.removeprefix('hardness_').replace('_', ' ')} {e.point:.2f} [{e.lower:.2f}, {e.upper:.2f}]"
+        for name, e in found.items()
+    ]
+    return (
+        f"Easy and hard are told apart by {by.replace('_', ' ')}{asked}. Over all {len(items)} items of the "
+        f"data the measures of hardness agree thus, by rank correlation: {'; '.join(said)}."
+    )
