@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from auditkit_reports import axes, words
-from auditkit_reports.panels import Panel, draw_row, same_labels
+from auditkit_reports.panels import LOW_HEIGHT, PLOT_HEIGHT, Panel, draw_row, same_labels
 from markupsafe import Markup
 
 from auditkit.model import Json
@@ -75,10 +75,11 @@ def draw(panels: Sequence[Panel]) -> list[Markup]:
     result = []
     for part in _chunks(panels) if kind == "intervals" else [list(panels)]:
         per_row = 2 if len(part) == 4 or (kind == "intervals" and not same_labels(part)) else 3
+        height = PLOT_HEIGHT if len(part) <= per_row else LOW_HEIGHT
         for start in range(0, len(part), per_row):
             columns = min(per_row, len(part))
             row = part[start : start + per_row]
-            result.append(draw_row(row, part, columns, alt_text(row)))
+            result.append(draw_row(row, part, columns, alt_text(row), height))
     return result
 
 

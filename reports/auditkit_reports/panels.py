@@ -20,7 +20,10 @@ from auditkit_reports.fonts import text_width
 Json = Any
 
 WIDTH = 640.0
-PLOT_HEIGHT = 132.0
+PLOT_HEIGHT, LOW_HEIGHT = 132.0, 92.0
+"""Of a plot whose height doesn't depend on its data; the low one where several rows lie below each other, so
+that two figures fit on a page.
+"""
 ROW_HEIGHT = 19.0
 GAP = 22.0
 HEADING, LINE_HEIGHT = 10.5, 12.0
@@ -74,7 +77,11 @@ def same_labels(panels: Sequence[Panel]) -> bool:
 
 
 def draw_row(
-    panels: Sequence[Panel], everyone: Sequence[Panel], columns: int, about: str
+    panels: Sequence[Panel],
+    everyone: Sequence[Panel],
+    columns: int,
+    about: str,
+    plot_height: float = PLOT_HEIGHT,
 ) -> Markup:
     """One SVG: some of a figure's panels, on axes that fit all of them.
 
@@ -83,6 +90,7 @@ def draw_row(
         everyone: All panels of the figure, for the axes.
         columns: How many panels a full row has.
         about: What a reader who can't see them should know.
+        plot_height: Of a plot without rows of its own.
     """
     figures = [p.figure for p in everyone]
     kind = figures[0]["kind"]
@@ -90,19 +98,19 @@ def draw_row(
     shared = kind != "intervals" or same_labels(everyone)
     free = WIDTH - GAP * (columns - 1) - (left + right if shared else (left + right) * columns)
     width = free / columns if columns > 1 else min(free, 460.0)
-    height = ROW_HEIGHT * max(_n_rows(f) for f in figures)
+    height = ROW_HEIGHT * max(_n_rows(f) for f in figures) or plot_height
     keyed = kind in ("intervals", "histogram") and max(len(f["series"]) for f in figures) > 1
     spare = LINE_HEIGHT * (max(len(_wrapped(p.heading, width)) for p in everyone) - 1)
     parts, top, cursor = [], (52.0 if keyed else 40.0) + spare, 0.0
     for number, panel in enumerate(panels):
         first, last = number == 0 or not shared, number == len(panels) - 1 or not shared
         start = cursor + (left if first else 0)
-        x, y = _scales(figures, (start, start + width), (top, top + (height or PLOT_HEIGHT)))
+        x, y = _scales(figures, (start, start + width), (top, top + height))
         frame = _Frame(x=x, y=y, first=first, last=last)
         parts += _heading(panel, frame, spare) + _axis_labels(panel.figure, frame)
         parts += _DRAWERS[kind](panel.figure, frame)
         cursor = frame.right + (right if last else 0) + GAP
-    total = top + (height or PLOT_HEIGHT) + 42
+    total = top + height + 42
     return Markup(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {total:.0f}" role="img" '
         f'width="{WIDTH:g}" height="{total:.0f}"><title>{escape(about)}</title>{"".join(parts)}</svg>'
