@@ -17,7 +17,7 @@ from auditkit.errors import MissingTool, TargetRefused
 from auditkit.model import ModelKind
 from auditkit.targets.gguf_once import parsed_once
 from auditkit.targets.loaded import LocalTarget
-from auditkit.targets.memory import need
+from auditkit.targets.memory import Need, need
 from auditkit.targets.placing import Place, place_for
 from auditkit.targets.preflight import harmless, preflight
 from auditkit.targets.rewarding import LocalReward
@@ -41,6 +41,8 @@ __all__ = [
 
 DTYPES = ("float32", "bfloat16", "float16")
 CLASSIFIER = "ForSequenceClassification"
+MADE_UP = 1.5
+"""Times what the files hold that an architecture may have: transformers makes up what is missing, in RAM."""
 
 
 def load(  # noqa: PLR0913 - how a model is run, each with a default
@@ -84,6 +86,10 @@ def load(  # noqa: PLR0913 - how a model is run, each with a default
         digest = identify(spec).digest
     kind = getattr(torch, dtype)
     takes = need(spec, dtype)
+    with quiet(), parsed_once(), _refusing(spec):
+        n_weights = _promised(spec, takes)
+    if device == "cpu":
+        takes = takes.dequantised(n_weights)
     place = place_for(spec.text, takes, device)
     made = LocalReward if kind_of(spec) is ModelKind.REWARD else LocalTarget
     with quiet(), parsed_once(), _refusing(spec):
@@ -110,16 +116,54 @@ def kind_of(spec: TargetSpec) -> ModelKind:
     return ModelKind.REWARD if str(first).endswith(CLASSIFIER) else ModelKind.LANGUAGE
 
 
-def _base(spec: TargetSpec, dtype: Any, place: Place | None) -> Any:
+def _promised(spec: TargetSpec, takes: Need) -> int:
+    """How many weights the architecture has that the config names, none of them made.
+
+    Raises:
+        TargetRefused: Far more than the files hold: they would be made up, in whatever memory that takes.
+    """
+    config: Any = _config(spec)
+    text: Any = config.get_text_config()
+    layers = getattr(text, "num_hidden_layers", 0)
+    n_weights = 0
+    if type(layers) is int and layers <= takes.n_tensors:  # else even an empty one takes for ever
+        n_weights = sum(p.numel() for p in _empty(spec, config).parameters())
+        if takes.stays_quantised or n_weights <= MADE_UP * takes.n_elements:
+            return n_weights  # a few that are missing are named once it is loaded
+    raise TargetRefused(
+        f"target {spec.text}",
+        got=f"a config of {layers} layers"
+        + (f" with {n_weights:,} weights" if n_weights else "")
+        + f", and files that hold {takes.n_tensors} tensors with {takes.n_elements:,}",
+        expected="weights for the whole architecture that config.json names",
+        next_step="put the config that belongs to these weights beside them",
+    )
+
+
+def _config(spec: TargetSpec) -> Any:
     import transformers
 
-    reward = kind_of(spec) is ModelKind.REWARD
-    auto: Any = (
-        transformers.AutoModelForSequenceClassification
-        if reward
-        else transformers.AutoModelForCausalLM
-    )
-    model, info = auto.from_pretrained(
+    return transformers.AutoConfig.from_pretrained(**_where(spec))
+
+
+def _empty(spec: TargetSpec, config: Any) -> Any:
+    """The model of a config on torch's meta device: shapes without numbers."""
+    import torch
+
+    with torch.device("meta"):
+        return _auto(spec).from_config(config)
+
+
+def _auto(spec: TargetSpec) -> Any:
+    import transformers
+
+    if kind_of(spec) is ModelKind.REWARD:
+        return transformers.AutoModelForSequenceClassification
+    return transformers.AutoModelForCausalLM
+
+
+def _base(spec: TargetSpec, dtype: Any, place: Place | None) -> Any:
+    model, info = _auto(spec).from_pretrained(
         **_where(spec),
         **(place.options if place else {}),
         dtype=dtype,
@@ -201,14 +245,12 @@ def load_skeleton(text: str) -> Any:
     """
     import transformers
 
-    torch = _torch()
+    _torch()
     spec = weightless(text)
     with quiet(), parsed_once(), _refusing(spec):
-        config = transformers.AutoConfig.from_pretrained(**_where(spec))
+        config = _config(spec)
         config.name_or_path = ""  # a path of this machine, which concerns no server
-        with torch.device("meta"):
-            auto: Any = transformers.AutoModelForCausalLM
-            model = auto.from_config(config)
+        model = _empty(spec, config)
         if (spec.path / "generation_config.json").exists():  # for the tokens that end a text
             own: Any = transformers.GenerationConfig
             model.generation_config = own.from_pretrained(str(spec.path.absolute()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,10 @@ class Need:
         logits_bytes: The logits of one pass, and what normalises them.
         quantised_bytes: What of the file is quantised, and is dequantised while it is loaded; 0 for none.
         streams: Whether weights can go to a device without all of them being in RAM first.
+        n_tensors: How many the files hold.
+        n_elements: Elements of these.
+        stays_quantised: Whether the checkpoint says that it is quantised, so that fewer elements are stored
+            than there are weights.
     """
 
     dtype: str
@@ -46,6 +50,19 @@ class Need:
     logits_bytes: int
     quantised_bytes: int = 0
     streams: bool = True
+    n_tensors: int = 0
+    n_elements: int = 0
+    stays_quantised: bool = False
+
+    def dequantised(self, n_weights: int) -> Need:
+        """What it takes where a checkpoint that says it is quantised doesn't stay so: with some methods, on a
+        CPU, transformers makes whole weights of it.
+        """
+        size = n_weights * ITEM_BYTES[self.dtype]
+        if not self.stays_quantised or size <= self.weights_bytes:
+            return self
+        loading = self.loading_bytes + size  # what is stored, and what is made of it
+        return replace(self, weights_bytes=size, loading_bytes=loading)
 
     @property
     def pass_bytes(self) -> int:
@@ -113,6 +130,9 @@ def need(spec: TargetSpec, dtype: str) -> Need:
         logits_bytes=8 * min(LOGIT_BUDGET, TOKEN_BUDGET * vocabulary),
         quantised_bytes=quantised,
         streams=spec.format is Format.FOLDER and spec.adapter is None,
+        n_tensors=len(tensors),
+        n_elements=sum(t.n for t in tensors),
+        stays_quantised=stays,
     )
 
 

@@ -185,6 +185,41 @@ def test_a_config_that_can_not_be_believed_is_not(folder: Path) -> None:
     assert need(parse_spec(str(folder)), "float32").keys_bytes == memory_module.UNKNOWN_KEYS_BYTES
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"num_hidden_layers": 10**9}, "a config of 1000000000 layers, and files that hold"),
+        ({"intermediate_size": 10**7}, r"layers with \d[\d,]+ weights, and files that hold"),
+    ],
+)
+def test_a_config_of_more_than_its_files_is_refused_before_it_takes_memory(
+    folder: Path, changes: dict[str, int], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", never)
+    with pytest.raises(TargetRefused, match=said):
+        load(parse_spec(str(folder)))
+
+
+def test_what_says_that_it_is_quantised_is_estimated_as_a_cpu_may_run_it(folder: Path) -> None:
+    path = folder / "config.json"
+    plain = need(parse_spec(str(folder)), "float32")
+    assert plain.dequantised(10**9) == plain
+    quantised = {**json.loads(path.read_text()), "quantization_config": {"quant_method": "mxfp4"}}
+    path.write_text(json.dumps(quantised))
+    stored = need(parse_spec(str(folder)), "bfloat16")
+    assert stored.stays_quantised
+    whole = stored.dequantised(10**9)
+    assert whole.weights_bytes == 2 * 10**9
+    assert whole.loading_bytes == stored.loading_bytes + 2 * 10**9
+    assert stored.dequantised(10) == stored
+
+
 LARGE = Need(
     dtype="float32",
     weights_bytes=100 * GIB,
