@@ -20,6 +20,7 @@ from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.own import (
     agreement,
     measured,
+    own_items,
     panelled,
     ranked,
     settled,
@@ -130,6 +131,39 @@ def test_data_that_changed_since_the_plan_was_locked_are_refused(tmp_path: Path)
     written(tmp_path / "till.jsonl", [*some[:3], replace(some[3], panel=answers), *some[4:]])
     with pytest.raises(PlanError, match="other items than `data` has now"):
         settled("x", data, fixed)
+
+
+@pytest.mark.parametrize("from_data", [True, False])
+@pytest.mark.parametrize("measure_", ["panel_loss", "gut_feeling", "structural"])
+def test_no_plan_is_locked_whose_measured_hardness_was_written_by_hand(
+    measure_: str, from_data: bool, tmp_path: Path
+) -> None:
+    """Else whoever writes a plan picks the hard items, and the report says that other models did."""
+    some = items()
+    data = written(tmp_path / "till.jsonl", some) if from_data else ""
+    forged = [to_json(replace(i, measured={measure_: float(n)})) for n, i in enumerate(some)]
+    asked = plan("generalisation.easy_to_hard", **EASY, data=data, items=forged, hardness=measure_)
+    with pytest.raises(PlanError, match=f"as {measure_} of till other numbers"):
+        lock(asked, target_digest="", locked_at="not yet")
+
+
+def test_items_in_a_plan_without_data_are_measured_when_it_is_locked() -> None:
+    some = tuple(items(300))
+    fixed = settled("x", "", some)
+    assert fixed == measured(some)
+    nudged = [
+        replace(i, measured={m: v * (1 + 1e-5) for m, v in i.measured.items()}) for i in fixed
+    ]
+    assert list(settled("x", "", tuple(nudged))) == nudged  # another machine's last bits
+
+
+def test_items_of_a_domain_are_measured_alike_or_refused() -> None:
+    fixed = measured(items(300))
+    half = (*fixed[:100], *(replace(i, measured={}) for i in fixed[100:]))
+    named = tuple(replace(i, measured={**i.measured, "structural": 1.0}) for i in fixed)
+    for some in (half, named):
+        with pytest.raises(InvalidInput, match="measured hardness of till"):
+            own_items("", some)
 
 
 # --- what checks make of it -----------------------------------------------------------------------
