@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from auditkit.checks import Control, check
 from auditkit.errors import InvalidInput
@@ -139,6 +139,7 @@ class CrossValidation:
         Field(
             description="the items of `data` as they were when the plan was locked; filled in then"
         ),
+        FailFast(),
     ] = ()
     n_items: Annotated[int, Field(ge=200, le=5000, description="items asked in each domain")] = 600
     n_slice: Annotated[

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from auditkit.behaviour import progress
 from auditkit.checks import Control, check
@@ -122,6 +122,7 @@ class EasyToHard:
         Field(
             description="the items of `data` as they were when the plan was locked; filled in then"
         ),
+        FailFast(),
     ] = ()
     hardness: Annotated[
         str, Field(description="measure by which easy and hard are told apart; see docs/items.md")
