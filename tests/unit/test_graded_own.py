@@ -234,6 +234,29 @@ def test_measures_agree_as_far_as_they_do() -> None:
     assert agreement([replace(i, measured={}) for i in fixed], RESAMPLING) == {}
 
 
+@pytest.mark.parametrize("cls", [EasyToHard, CrossValidation])
+@pytest.mark.parametrize("what", ["question", "id"])
+def test_items_are_not_asked_beside_the_built_in_ones_that_they_are(
+    cls: type[EasyToHard | CrossValidation], what: str
+) -> None:
+    """Planted subjects know an item by its question: one that two domains ask has one role in both."""
+    mine = [
+        replace(
+            i,
+            domain="till",
+            **(
+                {"id": f"till/{i.id}"} if what == "question" else {"question": f"Say: {i.question}"}
+            ),
+        )
+        for i in domain_items("arithmetic", 1000, 1)
+    ]
+    few: dict[str, Any] = {"n_items": 1000}
+    alone = replace(cls(**few), domains=(), items=tuple(mine))
+    assert alone.samples(1)
+    with pytest.raises(InvalidInput, match=f"the {what} .* twice.*leave a built-in domain out"):
+        replace(alone, domains=("arithmetic",)).samples(1)
+
+
 # --- before the run -------------------------------------------------------------------------------
 
 

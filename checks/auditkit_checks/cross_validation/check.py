@@ -32,6 +32,7 @@ from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.own import (
     STRUCTURAL,
     by_domain,
+    check_apart,
     own_items,
     panelled,
     ranked,
@@ -261,8 +262,7 @@ class CrossValidation:
                 expected="one of them",
                 next_step="name domains, or a file with items of your own (data)",
             )
-        if len({sample.id for sample in found}) < len(found):
-            raise InvalidInput("items", got="an id twice", expected="ids of their own")
+        check_apart(found)
         if self._trains:
             taught(
                 found, self._own, self.hardness

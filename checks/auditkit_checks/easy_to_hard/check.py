@@ -24,7 +24,16 @@ from auditkit_checks.easy_to_hard.design import LEARNT, MIN_HARD, Sizes, item_of
 from auditkit_checks.easy_to_hard.probe import Read, choice_logprobs, read
 from auditkit_checks.graded.domains import domain_items
 from auditkit_checks.graded.items import Item
-from auditkit_checks.graded.own import by_domain, own_items, panelled, ranked, settled, some, told
+from auditkit_checks.graded.own import (
+    by_domain,
+    check_apart,
+    own_items,
+    panelled,
+    ranked,
+    settled,
+    some,
+    told,
+)
 from auditkit_checks.parameters import each_once
 from auditkit_checks.probe_kinds import Floats
 
@@ -220,6 +229,7 @@ class EasyToHard:
                 expected="one of them",
                 next_step="name domains, or a file with items of your own (data)",
             )
+        check_apart(found)
         return found
 
     def resolved(self, seed: int) -> EasyToHard:  # noqa: ARG002 - the protocol's

@@ -7,6 +7,7 @@ description length again, and sees how far the measures agree.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from auditkit.errors import InvalidInput, PlanError, PluginError
-from auditkit.model import Estimate, Finding, Part
+from auditkit.model import Estimate, Finding, Part, Sample
 from auditkit.statistics.bootstrap import Resampling
 from auditkit_checks.graded.domains import DOMAINS
 from auditkit_checks.graded.hardness.agreement import correlations
@@ -110,6 +111,28 @@ def own_items(data: str, items: tuple[Item, ...]) -> tuple[Item, ...]:
                 next_step="take `measured` out of the items and lock the plan: it is filled in then",
             )
     return items
+
+
+def check_apart(samples: Sequence[Sample]) -> None:
+    """Make sure that over all domains each item and each question is asked once: planted subjects know an
+    item by its question, and what one domain teaches the other would test.
+
+    Raises:
+        InvalidInput: One is there twice.
+    """
+    for what, found in (
+        ("id", [sample.id for sample in samples]),
+        ("question", [str(sample.input["question"]) for sample in samples]),
+    ):
+        twice = next((one for one, n in Counter(found).items() if n > 1), None)
+        if twice is not None:
+            raise InvalidInput(
+                "items",
+                got=f"the {what} {twice[:80]!r} twice",
+                expected=f"each {what} once, over all domains",
+                next_step="leave a built-in domain out of `domains` where `data` has its items, or "
+                "items out of the data",
+            )
 
 
 def by_domain(items: Iterable[Item]) -> dict[str, list[Item]]:
