@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -190,6 +191,9 @@ def test_a_panel_grows_by_those_who_have_not_answered(
     assert len(both["domains"]["own-arithmetic"]["right"]) == 2
     after = load_items(out, Cut())
     assert [i.panel[one] for i in after] == [i.panel[one] for i in before]
+    copy = shutil.copytree(saved, tmp_path / ("a copy of it " * 15).strip())
+    assert "the same weights as" in run(capsys, *words, "--model", copy, expect=3)
+    assert load_items(out, Cut()) == after
     other = run(capsys, *words[:3], "--n", 210, "--model", saved, "--out", out, expect=3)
     assert "a file that is there already, with other items" in other
 

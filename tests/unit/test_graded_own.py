@@ -273,6 +273,22 @@ def test_no_plan_is_locked_for_a_target_in_the_panel(check: str, tmp_path: Path)
     assert panelled(items(3)) == set(MEMBERS)
 
 
+def test_no_plan_is_locked_where_a_member_of_the_panel_could_be_the_target(tmp_path: Path) -> None:
+    data = written(tmp_path / "till.jsonl", items(members=("anybody",)))
+    asked = plan("generalisation.easy_to_hard", domains=[], data=data, n_train=20, fewer=[])
+    with pytest.raises(PlanError, match="'anybody', without a digest"):
+        lock(asked, target_digest="ab", target_weights="1" * 64, locked_at="not yet")
+
+
+def test_a_model_under_two_names_is_one_member() -> None:
+    twins = (MEMBERS[0], member_name("copy of it", "0" * 64))
+    assert twins[1] == f"copy-of-it@{'0' * 16}"
+    with pytest.raises(
+        InvalidInput, match=r"same weights as copy-of-it@0{16} and as other-0@0{16}"
+    ):
+        measured(items(60, members=twins))
+
+
 def test_what_a_plan_cannot_conclude_is_said_before_it_is_locked(tmp_path: Path) -> None:
     name = "generalisation.cross_validation"
     data = written(tmp_path / "till.jsonl", items())
