@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,8 @@ def _write(items: Sequence[Item], out: Path) -> None:
                 file.write(json.dumps(to_json(item), ensure_ascii=False) + "\n")
         os.replace(part, out)
     except OSError as error:
+        with suppress(OSError):  # on a full disk what was begun takes what others need
+            part.unlink(missing_ok=True)
         raise InvalidInput(
             "--out", got=f"{out}: {error.strerror}", expected="a file to write"
         ) from error
