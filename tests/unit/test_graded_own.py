@@ -221,7 +221,7 @@ def test_easy_to_hard_judges_own_items_and_says_how_measures_agree(tmp_path: Pat
     pairs = {name for name in part.estimates if name.startswith("hardness_")}
     assert "hardness_structural_panel_loss" in pairs
     assert len(pairs) == 6
-    assert "told apart by panel loss, from the answers of other-0@0000000000000000" in part.account
+    assert "told apart by panel loss. Measures that ask other models go by other-0@" in part.account
     assert "structural panel loss 0." in part.account
 
 

@@ -246,12 +246,12 @@ def told(
 
 def _account(items: Sequence[Item], by: str, found: Mapping[str, Estimate]) -> str:
     members = sorted(panelled(items))
-    asked = f", from the answers of {', '.join(members)}" if members else ""
+    asked = f" Measures that ask other models go by {', '.join(members)}." if members else ""
     said = [
         f"{name.removeprefix('hardness_').replace('_', ' ')} {e.point:.2f} [{e.lower:.2f}, {e.upper:.2f}]"
         for name, e in found.items()
     ]
     return (
-        f"Easy and hard are told apart by {by.replace('_', ' ')}{asked}. Over all {len(items)} items of the "
+        f"Easy and hard are told apart by {by.replace('_', ' ')}.{asked} Over all {len(items)} items of the "
         f"data the measures of hardness agree thus, by rank correlation: {'; '.join(said)}."
     )
