@@ -210,7 +210,7 @@ def test_a_disk_that_fills_up_leaves_no_half_file(
     def full(*_: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(asking.os, "replace", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(InvalidInput, match="No space left"):
         asking._write(some[:100], out)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]

@@ -240,16 +240,13 @@ def test_items_are_not_asked_beside_the_built_in_ones_that_they_are(
     cls: type[EasyToHard | CrossValidation], what: str
 ) -> None:
     """Planted subjects know an item by its question: one that two domains ask has one role in both."""
-    mine = [
-        replace(
-            i,
-            domain="till",
-            **(
-                {"id": f"till/{i.id}"} if what == "question" else {"question": f"Say: {i.question}"}
-            ),
-        )
-        for i in domain_items("arithmetic", 1000, 1)
-    ]
+
+    def changed(item: Item) -> Item:
+        if what == "question":
+            return replace(item, domain="till", id=f"till/{item.id}")
+        return replace(item, domain="till", question=f"Say: {item.question}")
+
+    mine = [changed(item) for item in domain_items("arithmetic", 1000, 1)]
     few: dict[str, Any] = {"n_items": 1000}
     alone = replace(cls(**few), domains=(), items=tuple(mine))
     assert alone.samples(1)
