@@ -188,7 +188,13 @@ class Excused(Protocol):
 
 def member_name(name: str, weights: str) -> str:
     """What a model of a panel is called: a name for people, and the digest of its weights in short."""
-    return f"{name}@{weights[:16]}"
+    return f"{re.sub(r'[^A-Za-z0-9_.+-]+', '-', name)[:100]}@{weights[:16]}"
+
+
+def member_digest(member: str) -> str:
+    """The digest in the name of a model of a panel; "" where there is none."""
+    found = re.fullmatch(r"[^@]*@([0-9a-f]{16})", member)
+    return found[1] if found else ""
 
 
 def check_left_out(check: Check, weights: str) -> None:
@@ -199,15 +205,19 @@ def check_left_out(check: Check, weights: str) -> None:
         weights: Digest of the target's weights; see `Identity.weights`.
 
     Raises:
-        PlanError: It is.
+        PlanError: It is, or a name without a digest leaves open who answered.
     """
     panel = getattr(check, "panel", None)
     for member in sorted(panel()) if panel and weights else ():
-        if member.endswith(member_name("", weights)):
+        digest = member_digest(member)
+        if digest in ("", weights[:16]):
             raise PlanError(
                 f"check {check.about.id}: panel",
-                got=f"the target itself ({member})",
-                expected="other models: what the target gets right must not decide what is hard for it",
+                got=f"the target itself ({member})"
+                if digest
+                else f"{member[:100]!r}, without a digest",
+                expected="other models, each as NAME@ and 16 digits of the digest of its weights: what the "
+                "target gets right must not decide what is hard for it",
                 next_step="measure the items without it: `auditkit items panel` with other models",
             )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
 from auditkit.canonical import canonical, digest, to_json
 from auditkit.checks import (
@@ -28,7 +28,7 @@ from auditkit.checks import (
 )
 from auditkit.errors import PlanError
 from auditkit.model import OMIT_EMPTY, Detection, Json
-from auditkit.plugins import wanted
+from auditkit.plugins import first_of, wanted
 from auditkit.targets.endpoint.terms import Manner
 from auditkit.targets.fingerprint import Fingerprint
 
@@ -136,8 +136,8 @@ class Plan:
     device: Annotated[str, Field(pattern=r"^[a-z]+(:\d+)?$")] = "cpu"
     threads: Annotated[int, Field(ge=1, le=1024)] = 2
     engagement: Engagement = field(default_factory=Engagement)
-    checks: Annotated[tuple[PlannedCheck, ...], Field(min_length=1, max_length=500)]
-    claims: Annotated[tuple[PlannedClaim, ...], Field(max_length=100)] = ()
+    checks: Annotated[tuple[PlannedCheck, ...], Field(min_length=1, max_length=500), FailFast()]
+    claims: Annotated[tuple[PlannedClaim, ...], Field(max_length=100), FailFast()] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +270,7 @@ def _plan(value: Mapping[str, Any], where: str) -> Plan:
     except (ValidationError, ValueError, TypeError) as error:
         if not isinstance(error, ValidationError):
             raise PlanError(where, got=str(error)[:300], expected="JSON values") from error
-        first = error.errors()[0]
+        first = first_of(error)
         place = ".".join(str(part) for part in first["loc"])
         raise PlanError(
             f"{where}: {place}",

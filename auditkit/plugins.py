@@ -19,6 +19,8 @@ from auditkit.canonical import canonical
 from auditkit.errors import InvalidInput, PluginError
 from auditkit.model import Json
 
+MOST_PROBLEMS = 1_000
+"""Of one file, beyond which none of them is told."""
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -161,14 +163,24 @@ def from_parameters(
     try:
         return adapter(cls).validate_json(canonical(dict(params)), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = first_of(error)
         problem = Problem(
             place=".".join(str(part) for part in first["loc"]),
-            got=repr(first.get("input")),
+            got=repr(first.get("input"))[:1000],
             expected=wanted(first),
             known=", ".join(field.name for field in dataclasses.fields(cls)),
         )
         raise refused(problem) from error
+
+
+def first_of(error: ValidationError) -> Mapping[str, Any]:
+    """The first thing that pydantic found wrong; of very many their number alone, since it tells none without
+    making all of them, a thousand bytes and more each.
+    """
+    if error.error_count() <= MOST_PROBLEMS:
+        return error.errors()[0]
+    said = f"{error.error_count():,} things that are wrong"
+    return {"type": "too_many", "loc": (), "input": said, "msg": "values of the kinds asked for"}
 
 
 def wanted(problem: Mapping[str, Any]) -> str:

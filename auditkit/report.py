@@ -15,6 +15,7 @@ import auditkit
 from auditkit.canonical import derive_seed, digest, to_json
 from auditkit.checks import (
     Check,
+    check_left_out,
     folder_name,
     parameter_schema,
     parameters,
@@ -38,6 +39,7 @@ from auditkit.model import (
 )
 from auditkit.plan import LockedPlan, Plan, PlannedCheck, configured, parse
 from auditkit.recognition import seen
+from auditkit.targets.files import weights
 
 if TYPE_CHECKING:
     from auditkit.bundle import Bundle
@@ -143,7 +145,10 @@ def evidence_in(bundle: Bundle, check: Check, planned: PlannedCheck, seed: int) 
     Raises:
         VerificationError: ``not-assessed-unfounded``, ``subjects-not-planned``,
             ``samples-not-planned`` or ``row-invalid``.
+        PlanError: The target had a say in what it was asked; see `check_left_out`.
     """
+    files = {file["path"]: file["sha256"] for file in bundle.identity["files"]}
+    check_left_out(check, weights(files, bundle.identity["digest"]))
     record = bundle.evidence[check.about.id]
     access = Access(bundle.environment["access"])
     missing = not_assessable(check, access, kind_of(bundle.environment))

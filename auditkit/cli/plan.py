@@ -14,6 +14,7 @@ from auditkit.cli.endpoints import EXPECT, read_fingerprint, settings
 from auditkit.cli.plain import plain
 from auditkit.errors import InvalidInput
 from auditkit.plan import (
+    MAX_BYTES,
     LockedPlan,
     as_yaml,
     cautions,
@@ -132,7 +133,15 @@ def lock_(  # noqa: PLR0913, PLR0917 - one parameter an option
             expected="a new one",
             next_step="name another with --out, or remove it",
         )
-    _write(locked_bytes(locked).decode() + "\n", out)
+    text = locked_bytes(locked).decode() + "\n"
+    if (size := len(text.encode())) > MAX_BYTES:
+        raise InvalidInput(
+            f"plan {plan_name}",
+            got=f"{size:,} bytes when it is locked",
+            expected="under 64 MB, or no run would read it",
+            next_step="bring fewer items of your own",
+        )
+    _write(text, out)
     click.echo(locked.sha256)
     return 0
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
+from auditkit.canonical import digest
 from auditkit.errors import TargetRefused
+
+WEIGHTS = (".safetensors", ".gguf")
+"""How files that hold weights end."""
 
 
 def walk(folder: Path) -> dict[str, Path]:
@@ -81,3 +86,9 @@ def _denied(where: str) -> TargetRefused:
     return TargetRefused(
         where, got="no permission to read", expected="a readable file", next_step="chmod it"
     )
+
+
+def weights(files: Mapping[str, str], instead: str) -> str:
+    """Digest of the weights among files, given from path to SHA-256; `instead` where there are none."""
+    found = sorted(sha256 for path, sha256 in files.items() if path.endswith(WEIGHTS))
+    return digest(found) if found else instead

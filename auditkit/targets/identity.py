@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from auditkit.canonical import digest, root_digest, to_json
+from auditkit.canonical import root_digest, to_json
 from auditkit.errors import IdentityChanged, MissingTool, TargetRefused
 from auditkit.model import Json
-from auditkit.targets.files import walk
+from auditkit.targets.files import WEIGHTS, walk, weights
 from auditkit.targets.fingerprint import Fingerprint, Moment
 from auditkit.targets.spec import Format, TargetSpec
 
@@ -20,9 +20,6 @@ METHOD = (
 )
 SINGLE_FILE = "model.gguf"
 """What a single file is called in an identity: its own name is no part of what it does."""
-
-WEIGHTS = (".safetensors", ".gguf")
-"""How files that hold weights end."""
 
 File = tuple[str, int, str]
 """Relative path, size in bytes, SHA-256."""
@@ -53,8 +50,7 @@ class Identity:
         """Digest of the weights alone, whatever the folder is called and holds beside them; `digest` where
         the files are out of reach.
         """
-        found = sorted(sha256 for path, _, sha256 in self.files if path.endswith(WEIGHTS))
-        return digest(found) if found else self.digest
+        return weights({path: sha256 for path, _, sha256 in self.files}, self.digest)
 
     def to_json(self) -> Json:
         """identity.json of a run in which the target stayed who it was."""

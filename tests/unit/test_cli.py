@@ -158,6 +158,17 @@ def test_plans_are_written_shown_and_locked(
     assert run.error("plan", "show", locked).startswith("error (plan):")
 
 
+def test_no_plan_is_locked_that_would_be_too_large_to_be_read(
+    run: Terminal, toys: None, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    monkeypatch.setattr("auditkit.cli.plan.MAX_BYTES", 100)
+    locked = tmp_path / "locked.json"
+    said = run.error("plan", "lock", tmp_path / "plan.yaml", "--target", folder, "--out", locked)
+    assert "bytes when it is locked" in said
+    assert not locked.exists()
+
+
 def test_a_plan_can_be_locked_with_a_seed_that_nobody_knew(
     run: Terminal, toys: None, tmp_path: Path, folder: Path
 ) -> None:

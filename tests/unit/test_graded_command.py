@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 import pytest
+from auditkit_checks.graded import asking
 from auditkit_checks.graded.domains import DOMAINS, domain_items
 from auditkit_checks.graded.items import scored
 from auditkit_checks.graded.splits import Cut
@@ -17,7 +19,7 @@ from auditkit_checks.graded.user_data import load_items
 
 from auditkit import cli
 from auditkit.cli import main
-from auditkit.errors import PlanError
+from auditkit.errors import InvalidInput, PlanError
 from auditkit.plan import Plan, PlannedCheck, lock
 from auditkit.targets.identity import identify
 from auditkit.targets.local import load
@@ -190,8 +192,28 @@ def test_a_panel_grows_by_those_who_have_not_answered(
     assert len(both["domains"]["own-arithmetic"]["right"]) == 2
     after = load_items(out, Cut())
     assert [i.panel[one] for i in after] == [i.panel[one] for i in before]
+    copy = shutil.copytree(saved, tmp_path / ("a copy of it " * 15).strip())
+    assert "the same weights as" in run(capsys, *words, "--model", copy, expect=3)
+    assert load_items(out, Cut()) == after
     other = run(capsys, *words[:3], "--n", 210, "--model", saved, "--out", out, expect=3)
     assert "a file that is there already, with other items" in other
+
+
+def test_a_disk_that_fills_up_leaves_no_half_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "sums.jsonl"
+    some = domain_items("arithmetic", 200, 0)
+    asking._write(some, out)
+    before = out.read_bytes()
+
+    def full(*_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(InvalidInput, match="No space left"):
+        asking._write(some[:100], out)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
 def test_what_is_no_data_set_has_no_panel(

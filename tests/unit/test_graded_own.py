@@ -20,6 +20,7 @@ from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.own import (
     agreement,
     measured,
+    own_items,
     panelled,
     ranked,
     settled,
@@ -132,6 +133,39 @@ def test_data_that_changed_since_the_plan_was_locked_are_refused(tmp_path: Path)
         settled("x", data, fixed)
 
 
+@pytest.mark.parametrize("from_data", [True, False])
+@pytest.mark.parametrize("measure_", ["panel_loss", "gut_feeling", "structural"])
+def test_no_plan_is_locked_whose_measured_hardness_was_written_by_hand(
+    measure_: str, from_data: bool, tmp_path: Path
+) -> None:
+    """Else whoever writes a plan picks the hard items, and the report says that other models did."""
+    some = items()
+    data = written(tmp_path / "till.jsonl", some) if from_data else ""
+    forged = [to_json(replace(i, measured={measure_: float(n)})) for n, i in enumerate(some)]
+    asked = plan("generalisation.easy_to_hard", **EASY, data=data, items=forged, hardness=measure_)
+    with pytest.raises(PlanError, match=f"as {measure_} of till other numbers"):
+        lock(asked, target_digest="", locked_at="not yet")
+
+
+def test_items_in_a_plan_without_data_are_measured_when_it_is_locked() -> None:
+    some = tuple(items(300))
+    fixed = settled("x", "", some)
+    assert fixed == measured(some)
+    nudged = [
+        replace(i, measured={m: v * (1 + 1e-5) for m, v in i.measured.items()}) for i in fixed
+    ]
+    assert list(settled("x", "", tuple(nudged))) == nudged  # another machine's last bits
+
+
+def test_items_of_a_domain_are_measured_alike_or_refused() -> None:
+    fixed = measured(items(300))
+    half = (*fixed[:100], *(replace(i, measured={}) for i in fixed[100:]))
+    named = tuple(replace(i, measured={**i.measured, "structural": 1.0}) for i in fixed)
+    for some in (half, named):
+        with pytest.raises(InvalidInput, match="measured hardness of till"):
+            own_items("", some)
+
+
 # --- what checks make of it -----------------------------------------------------------------------
 
 
@@ -187,7 +221,7 @@ def test_easy_to_hard_judges_own_items_and_says_how_measures_agree(tmp_path: Pat
     pairs = {name for name in part.estimates if name.startswith("hardness_")}
     assert "hardness_structural_panel_loss" in pairs
     assert len(pairs) == 6
-    assert "told apart by panel loss, from the answers of other-0@0000000000000000" in part.account
+    assert "told apart by panel loss. Measures that ask other models go by other-0@" in part.account
     assert "structural panel loss 0." in part.account
 
 
@@ -198,6 +232,26 @@ def test_measures_agree_as_far_as_they_do() -> None:
     same = [replace(i, measured={"twin": i.difficulty}) for i in fixed]
     assert agreement(same, RESAMPLING)["hardness_structural_twin"].point == pytest.approx(1)
     assert agreement([replace(i, measured={}) for i in fixed], RESAMPLING) == {}
+
+
+@pytest.mark.parametrize("cls", [EasyToHard, CrossValidation])
+@pytest.mark.parametrize("what", ["question", "id"])
+def test_items_are_not_asked_beside_the_built_in_ones_that_they_are(
+    cls: type[EasyToHard | CrossValidation], what: str
+) -> None:
+    """Planted subjects know an item by its question: one that two domains ask has one role in both."""
+
+    def changed(item: Item) -> Item:
+        if what == "question":
+            return replace(item, domain="till", id=f"till/{item.id}")
+        return replace(item, domain="till", question=f"Say: {item.question}")
+
+    mine = [changed(item) for item in domain_items("arithmetic", 1000, 1)]
+    few: dict[str, Any] = {"n_items": 1000}
+    alone = replace(cls(**few), domains=(), items=tuple(mine))
+    assert alone.samples(1)
+    with pytest.raises(InvalidInput, match=f"the {what} .* twice.*leave a built-in domain out"):
+        replace(alone, domains=("arithmetic",)).samples(1)
 
 
 # --- before the run -------------------------------------------------------------------------------
@@ -214,6 +268,22 @@ def test_no_plan_is_locked_for_a_target_in_the_panel(check: str, tmp_path: Path)
     with pytest.raises(PlanError, match=r"target itself \(other-1@1{16}\).*without it"):
         lock(asked, target_weights="1" * 64, **known)
     assert panelled(items(3)) == set(MEMBERS)
+
+
+def test_no_plan_is_locked_where_a_member_of_the_panel_could_be_the_target(tmp_path: Path) -> None:
+    data = written(tmp_path / "till.jsonl", items(members=("anybody",)))
+    asked = plan("generalisation.easy_to_hard", domains=[], data=data, n_train=20, fewer=[])
+    with pytest.raises(PlanError, match="'anybody', without a digest"):
+        lock(asked, target_digest="ab", target_weights="1" * 64, locked_at="not yet")
+
+
+def test_a_model_under_two_names_is_one_member() -> None:
+    twins = (MEMBERS[0], member_name("copy of it", "0" * 64))
+    assert twins[1] == f"copy-of-it@{'0' * 16}"
+    with pytest.raises(
+        InvalidInput, match=r"same weights as copy-of-it@0{16} and as other-0@0{16}"
+    ):
+        measured(items(60, members=twins))
 
 
 def test_what_a_plan_cannot_conclude_is_said_before_it_is_locked(tmp_path: Path) -> None:

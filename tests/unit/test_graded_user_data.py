@@ -253,6 +253,20 @@ def test_nan_in_a_table(tmp_path: Path) -> None:
     assert_matches("own.parquet: row 4: difficulty, got nan", str(problem))
 
 
+def test_a_table_leaves_out_rules_and_models_of_other_rows(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    items = [
+        replace(item, panel={("one", "two")[at % 2]: (-1.0,) * len(item.options)})
+        for at, item in enumerate(made())
+    ]
+    rows = [json.loads(json.dumps(to_json(item))) for item in items]
+    assert len({frozenset(row["rules"]) for row in rows}) > 1
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "own.parquet")
+    assert load_items(tmp_path / "own.parquet", CUT) == items
+
+
 def test_loading_names_the_first_problem_and_how_many_there_are(tmp_path: Path) -> None:
     path = jsonl(tmp_path, [*records(), "{", "["])
     with pytest.raises(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,25 @@ def test_a_file_is_read_only_if_it_is_small_text(tmp_path: Path) -> None:
     ):
         with pytest.raises(PlanError, match=said):
             parse(*read_text(str(path)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"checks": [1] * 200_000},
+        {"claims": [1] * 200_000},
+        {"checks": [{"id": TOY, **{f"k{n}": 1 for n in range(200_000)}}]},
+    ],
+)
+def test_a_file_full_of_mistakes_is_refused_at_once(wrong: dict[str, Any]) -> None:
+    """A thousand bytes and more for each of them would be more than a verifier's memory."""
+    text = json.dumps({"name": "x", **wrong})
+    tracemalloc.start()
+    with pytest.raises(PlanError):
+        parse(text, "plan")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 80_000_000
 
 
 def test_a_locked_plan_may_hold_a_data_set(tmp_path: Path) -> None:

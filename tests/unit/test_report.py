@@ -13,13 +13,14 @@ import pytest
 
 from auditkit.bundle import Bundle, CheckRecord, open_bundle
 from auditkit.canonical import canonical
-from auditkit.checks import load_check
+from auditkit.checks import load_check, member_name
 from auditkit.conclude import not_assessable
 from auditkit.errors import PlanError, VerificationError
 from auditkit.model import Access, Arm, ModelKind, Observations, SubjectInfo
 from auditkit.plan import Plan, parse, read_text, shipped
 from auditkit.report import N_SHOWN, PUBLIC_SEEDS, recompute
 from auditkit.schemas import validate
+from auditkit.targets.files import weights
 from auditkit.verify import verify_bundle
 
 
@@ -172,6 +173,20 @@ def test_a_signed_bundle_without_its_inconvenient_control_does_not_verify(
     with pytest.raises(VerificationError) as caught:
         verify_bundle(tmp_path / "bundle", tmp_path / "auditor.pub.pem")
     assert caught.value.code == "subjects-not-planned"
+
+
+def test_a_bundle_whose_target_said_what_is_hard_for_it_does_not_verify(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = weights({made.MODEL_FILE[0]: made.MODEL_FILE[2]}, "")
+    for sha256, refused in (("0" * 64, False), (own, True)):
+        members = {member_name("other", sha256)}
+        monkeypatch.setattr(bundle_coin(), "panel", lambda _, m=members: m, raising=False)
+        if refused:
+            with pytest.raises(PlanError, match="the target itself"):
+                recompute(bundle)
+        else:
+            recompute(bundle)
 
 
 def test_evidence_of_other_samples_is_refused(bundle: Bundle) -> None:

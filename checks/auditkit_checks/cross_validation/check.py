@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from auditkit.checks import Control, check
 from auditkit.errors import InvalidInput
@@ -32,6 +32,7 @@ from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.own import (
     STRUCTURAL,
     by_domain,
+    check_apart,
     own_items,
     panelled,
     ranked,
@@ -139,6 +140,7 @@ class CrossValidation:
         Field(
             description="the items of `data` as they were when the plan was locked; filled in then"
         ),
+        FailFast(),
     ] = ()
     n_items: Annotated[int, Field(ge=200, le=5000, description="items asked in each domain")] = 600
     n_slice: Annotated[
@@ -260,8 +262,7 @@ class CrossValidation:
                 expected="one of them",
                 next_step="name domains, or a file with items of your own (data)",
             )
-        if len({sample.id for sample in found}) < len(found):
-            raise InvalidInput("items", got="an id twice", expected="ids of their own")
+        check_apart(found)
         if self._trains:
             taught(
                 found, self._own, self.hardness

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from auditkit.behaviour import progress
 from auditkit.checks import Control, check
@@ -24,7 +24,16 @@ from auditkit_checks.easy_to_hard.design import LEARNT, MIN_HARD, Sizes, item_of
 from auditkit_checks.easy_to_hard.probe import Read, choice_logprobs, read
 from auditkit_checks.graded.domains import domain_items
 from auditkit_checks.graded.items import Item
-from auditkit_checks.graded.own import by_domain, own_items, panelled, ranked, settled, some, told
+from auditkit_checks.graded.own import (
+    by_domain,
+    check_apart,
+    own_items,
+    panelled,
+    ranked,
+    settled,
+    some,
+    told,
+)
 from auditkit_checks.parameters import each_once
 from auditkit_checks.probe_kinds import Floats
 
@@ -122,6 +131,7 @@ class EasyToHard:
         Field(
             description="the items of `data` as they were when the plan was locked; filled in then"
         ),
+        FailFast(),
     ] = ()
     hardness: Annotated[
         str, Field(description="measure by which easy and hard are told apart; see docs/items.md")
@@ -219,6 +229,7 @@ class EasyToHard:
                 expected="one of them",
                 next_step="name domains, or a file with items of your own (data)",
             )
+        check_apart(found)
         return found
 
     def resolved(self, seed: int) -> EasyToHard:  # noqa: ARG002 - the protocol's

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from auditkit.errors import InvalidInput
 from auditkit.model import Access
 from auditkit.statistics.bootstrap import Resampling
 from auditkit_checks.graded.domains import DOMAINS, domain_items
+from auditkit_checks.graded.hardness.panel import check_no_twins
 from auditkit_checks.graded.items import Item, scored
-from auditkit_checks.graded.own import STRUCTURAL, agreement, by_domain, measured
+from auditkit_checks.graded.own import STRUCTURAL, agreement, by_domain, measured, panelled
 from auditkit_checks.graded.splits import Cut
 from auditkit_checks.graded.user_data import load_items
 
@@ -71,11 +73,13 @@ def have_answered(items: Sequence[Item], member: Member, out: Path) -> list[Item
     """The items with one more model's answers, written to `out`; as they are where it answered before.
 
     Raises:
-        InvalidInput: The model gives no log-probabilities, or `out` can't be written.
+        InvalidInput: The model gives no log-probabilities or is there under another name, or `out` can't be
+            written.
         SubjectError: It gave something else than a number for each option.
     """
     if all(member.name in item.panel for item in items):
         return list(items)
+    check_no_twins({*panelled(items), member.name})
     model = member.load()
     if not model.access.reaches(Access.LOGPROBS):
         raise InvalidInput(
@@ -126,6 +130,8 @@ def _write(items: Sequence[Item], out: Path) -> None:
                 file.write(json.dumps(to_json(item), ensure_ascii=False) + "\n")
         os.replace(part, out)
     except OSError as error:
+        with suppress(OSError):  # on a full disk what was begun takes what others need
+            part.unlink(missing_ok=True)
         raise InvalidInput(
             "--out", got=f"{out}: {error.strerror}", expected="a file to write"
         ) from error

@@ -7,13 +7,16 @@ description length again, and sees how far the measures agree.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+
 from auditkit.errors import InvalidInput, PlanError, PluginError
-from auditkit.model import Estimate, Finding, Part
+from auditkit.model import Estimate, Finding, Part, Sample
 from auditkit.statistics.bootstrap import Resampling
 from auditkit_checks.graded.domains import DOMAINS
 from auditkit_checks.graded.hardness.agreement import correlations
@@ -24,6 +27,8 @@ from auditkit_checks.graded.splits import Cut
 from auditkit_checks.graded.user_data import check_together, load_items
 
 STRUCTURAL = "structural"
+TOLERANCE = 0.01
+"""Standard deviations over a domain's items by which a fit on another machine may find an item harder."""
 
 
 def settled(check: str, data: str, items: tuple[Item, ...]) -> tuple[Item, ...]:
@@ -31,26 +36,46 @@ def settled(check: str, data: str, items: tuple[Item, ...]) -> tuple[Item, ...]:
 
     Args:
         check: Id of the check whose parameters these are.
-        data: File or folder; "" leaves the items as they are.
+        data: File or folder; "" takes the items that the plan holds.
         items: Those that the plan holds already; empty before it is locked.
 
     Raises:
-        PlanError: The plan holds items, and the data is something else.
+        PlanError: The plan holds items, and the data is something else, or the measures find something else.
         InvalidInput: The data can't be used.
     """
-    if not data:
-        return items
-    found = tuple(load_items(Path(data), Cut()))
-    if not items:
-        return measured(found)
-    if tuple(replace(item, measured={}) for item in items) != found:
+    bare = tuple(replace(item, measured={}) for item in items)
+    found = tuple(load_items(Path(data), Cut())) if data else bare
+    if items and bare != found:
         raise PlanError(
             f"check {check}: params.items",
             got="other items than `data` has now",
             expected="the same",
             next_step="restore the data, or take `items` out of the plan and lock it anew",
         )
+    now = measured(found)
+    if not any(item.measured for item in items):
+        return now
+    _check_measured(check, items, now)
     return items
+
+
+def _check_measured(check: str, items: Sequence[Item], now: Sequence[Item]) -> None:
+    """What a plan holds as measured is what the measures say, but for the last bits of another machine."""
+    for domain, mine in by_domain(items).items():
+        again = [item for item in now if item.domain == domain]
+        for name in sorted({name for item in mine for name in item.measured}):
+            fixed, found = (
+                np.array([item.measured.get(name, np.nan) for item in side])
+                for side in (mine, again)
+            )
+            if not (np.abs(fixed - found) <= TOLERANCE * found.std() + 1e-9).all():
+                raise PlanError(
+                    f"check {check}: params.items",
+                    got=f"as {name} of {domain} other numbers than this measure gives",
+                    expected="those that follow from the items and their panel",
+                    next_step="take `measured` out of the items and lock the plan: it is filled in then; or "
+                    "install what brings the measure",
+                )
 
 
 def own_items(data: str, items: tuple[Item, ...]) -> tuple[Item, ...]:
@@ -75,7 +100,39 @@ def own_items(data: str, items: tuple[Item, ...]) -> tuple[Item, ...]:
         )
     if items:
         check_together(items, Cut(), "the auditor's own items")
+    for domain, some in by_domain(items).items():
+        names = {frozenset(item.measured) for item in some}
+        values = [value for item in some for value in item.measured.values()]
+        if len(names) > 1 or STRUCTURAL in some[0].measured or not np.isfinite(values).all():
+            raise InvalidInput(
+                f"measured hardness of {domain}",
+                got=f"{STRUCTURAL}, numbers that are not finite, or some measures for some items",
+                expected=f"a number for each item by each measure but {STRUCTURAL}, which is its difficulty",
+                next_step="take `measured` out of the items and lock the plan: it is filled in then",
+            )
     return items
+
+
+def check_apart(samples: Sequence[Sample]) -> None:
+    """Make sure that over all domains each item and each question is asked once: planted subjects know an
+    item by its question, and what one domain teaches the other would test.
+
+    Raises:
+        InvalidInput: One is there twice.
+    """
+    for what, found in (
+        ("id", [sample.id for sample in samples]),
+        ("question", [str(sample.input["question"]) for sample in samples]),
+    ):
+        twice = next((one for one, n in Counter(found).items() if n > 1), None)
+        if twice is not None:
+            raise InvalidInput(
+                "items",
+                got=f"the {what} {twice[:80]!r} twice",
+                expected=f"each {what} once, over all domains",
+                next_step="leave a built-in domain out of `domains` where `data` has its items, or "
+                "items out of the data",
+            )
 
 
 def by_domain(items: Iterable[Item]) -> dict[str, list[Item]]:
@@ -189,12 +246,12 @@ def told(
 
 def _account(items: Sequence[Item], by: str, found: Mapping[str, Estimate]) -> str:
     members = sorted(panelled(items))
-    asked = f", from the answers of {', '.join(members)}" if members else ""
+    asked = f" Measures that ask other models go by {', '.join(members)}." if members else ""
     said = [
         f"{name.removeprefix('hardness_').replace('_', ' ')} {e.point:.2f} [{e.lower:.2f}, {e.upper:.2f}]"
         for name, e in found.items()
     ]
     return (
-        f"Easy and hard are told apart by {by.replace('_', ' ')}{asked}. Over all {len(items)} items of the "
+        f"Easy and hard are told apart by {by.replace('_', ' ')}.{asked} Over all {len(items)} items of the "
         f"data the measures of hardness agree thus, by rank correlation: {'; '.join(said)}."
     )

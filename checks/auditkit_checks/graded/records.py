@@ -198,8 +198,15 @@ def _table(name: str, read: Callable[[], Any]) -> Iterator[Record]:
         yield Record(where=name, problem=_unreadable(name, str(error)[:200], "a whole table"))
         return
     for number, row in enumerate(rows, start=1):
-        known = {column: value for column, value in row.items() if value is not None}
+        known = {column: _given(value) for column, value in row.items() if value is not None}
         yield Record(where=f"{name}: row {number}", value=known)
+
+
+def _given(value: Any) -> Any:
+    """What a row says; a column of rules or of a panel has the names of all rows, most with nothing there."""
+    if isinstance(value, dict):
+        return {name: said for name, said in value.items() if said is not None}
+    return value
 
 
 def _with_pyarrow(

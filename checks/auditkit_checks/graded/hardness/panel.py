@@ -6,13 +6,14 @@ in a digest of their weights, and a plan is not locked for a target that is one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from auditkit.checks import member_digest
 from auditkit.errors import InvalidInput
 from auditkit.statistics.inputs import Floats
 from auditkit_checks.graded.items import Item
@@ -85,7 +86,7 @@ def panel_of(items: Sequence[Item]) -> Panel | None:
     """The models whose answers come with the items; None where none do.
 
     Raises:
-        InvalidInput: Not all items were answered by the same models.
+        InvalidInput: Not all items were answered by the same models, or one model goes by two names.
     """
     members = [frozenset(item.panel) for item in items]
     if not any(members):
@@ -98,7 +99,26 @@ def panel_of(items: Sequence[Item]) -> Panel | None:
                 expected=f"{', '.join(sorted(members[0])) or 'no model'}, as for item {items[0].id}",
                 next_step="have the same models answer all items of a domain: `auditkit items panel`",
             )
+    check_no_twins(members[0])
     return Panel(answers={m: [item.panel[m] for item in items] for m in sorted(members[0])})
+
+
+def check_no_twins(members: Collection[str]) -> None:
+    """Make sure that no model is there under two names: it would count as two.
+
+    Raises:
+        InvalidInput: Two names end in the same digest.
+    """
+    names: dict[str, str] = {}
+    for member in sorted(members):
+        other = names.setdefault(member_digest(member) or member, member)
+        if other != member:
+            raise InvalidInput(
+                "panel",
+                got=f"the same weights as {other} and as {member}",
+                expected="models that differ, each once",
+                next_step="leave one out",
+            )
 
 
 def _one_each(items: Sequence[Item], rows: Sequence[Sequence[float]], what: str) -> None:
