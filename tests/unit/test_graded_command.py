@@ -152,7 +152,7 @@ def test_models_answer_a_built_in_domain_and_a_plan_takes_the_file(
     member = f"model@{weights[:16]}"
     assert f"right: {member}" in said
     assert f"data: {out}, hardness: one of structural, " in said
-    assert "structural_panel_loss" in said
+    assert "structural and panel_loss" in said
     items = load_items(out, Cut())
     assert {tuple(item.panel) for item in items} == {(member,)}
     assert {item.domain for item in items} == {"own-arithmetic"}

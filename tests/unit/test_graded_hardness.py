@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from auditkit_checks.graded.domains import domain_items
 from auditkit_checks.graded.hardness import measures as plugins
-from auditkit_checks.graded.hardness.agreement import correlations
 from auditkit_checks.graded.hardness.item_response import fit
 from auditkit_checks.graded.hardness.measures import hardness, hardness_of, measure, registry
 from auditkit_checks.graded.hardness.panel import Panel
@@ -19,12 +18,10 @@ from auditkit_checks.graded.items import Item
 from scipy.stats import spearmanr
 
 from auditkit.errors import InvalidInput, PluginError
-from auditkit.statistics.bootstrap import Resampling
 
 #: LSAT, section 6, of 1,000 people: how often each pattern of five answers occurs, from 00000 to 11111
 #: (Bock & Lieberman 1970, Psychometrika 35(2)).
 LSAT6 = "3 6 2 11 1 1 3 4 1 8 0 16 0 3 2 15 10 29 14 81 3 28 15 80 16 56 21 173 11 61 28 298"
-RESAMPLING = Resampling(level=0.95, seed=0, n_resamples=400)
 
 
 def sums(n: int = 120) -> list[Item]:
@@ -310,37 +307,3 @@ def test_a_measure_without_its_method_is_refused() -> None:
         @dataclass(frozen=True, kw_only=True)
         class Empty:
             pass
-
-
-# --- correlations -------------------------------------------------------------------------------
-
-
-def test_correlations_of_every_two_measures() -> None:
-    items = sums(200)
-    answers = panel(items)
-    values = {name: hardness_of(items, measure(name), answers) for name in registry()}
-    found = correlations(values, items, RESAMPLING)
-    assert len(found) == 6
-    for (first, second), estimate in found.items():
-        assert estimate.point == pytest.approx(spearmanr(values[first], values[second]).statistic)
-        assert estimate.lower <= estimate.point <= estimate.upper
-        assert estimate.n == len({item.group for item in items})
-
-
-@pytest.mark.parametrize(
-    ("second", "message"),
-    [
-        ([1.0] * 60, "correlation of a and b: .*the same value for all of 60 samples"),
-        ([math.nan] * 60, "correlation of a and b: .*not finite"),
-        ([1.0, 2.0], "correlation of a and b: first and second, got 60 and 2 samples"),
-    ],
-)
-def test_correlations_refuse(second: list[float], message: str) -> None:
-    items = sums(60)
-    with pytest.raises(InvalidInput, match=message):
-        correlations({"a": range(60), "b": second}, items, RESAMPLING)
-
-
-def test_one_measure_correlates_with_nothing() -> None:
-    with pytest.raises(InvalidInput, match="1 measures, expected two"):
-        correlations({"a": range(60)}, sums(60), RESAMPLING)

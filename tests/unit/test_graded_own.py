@@ -13,23 +13,24 @@ import pytest
 from auditkit_checks.cross_validation.check import CrossValidation
 from auditkit_checks.easy_to_hard.check import EasyToHard
 from auditkit_checks.graded import own
+from auditkit_checks.graded.agreeing import agreement, told
 from auditkit_checks.graded.domains import domain_items
 from auditkit_checks.graded.hardness.measures import hardness_of, measure
 from auditkit_checks.graded.hardness.panel import panel_of
 from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.own import (
-    agreement,
     measured,
     own_items,
     panelled,
     ranked,
     settled,
 )
+from scipy.stats import spearmanr
 
 from auditkit.canonical import to_json
 from auditkit.checks import configure, member_name, parameters
 from auditkit.errors import InvalidInput, PlanError
-from auditkit.model import Arm, Observations, SubjectInfo
+from auditkit.model import Arm, Detection, Finding, Observations, Part, SubjectInfo
 from auditkit.plan import Plan, PlannedCheck, cautions, lock
 from auditkit.statistics.bootstrap import Resampling
 from auditkit.testing import FakeSubject
@@ -222,36 +223,63 @@ def test_easy_to_hard_judges_own_items_and_says_how_measures_agree(tmp_path: Pat
     assert "hardness_structural_panel_loss" in pairs
     assert len(pairs) == 6
     assert "told apart by panel loss. Measures that ask other models go by other-0@" in part.account
-    assert "structural panel loss 0." in part.account
+    assert "structural and panel loss 0." in part.account
 
 
 def test_measures_agree_as_far_as_they_do() -> None:
     fixed = measured(items(300))
     found = agreement(fixed, RESAMPLING)
-    assert found["hardness_structural_panel_loss"].point > 0.5
+    assert len(found) == 6
+    for (one, other), estimate in found.items():
+        numbers = [
+            [i.difficulty if name == "structural" else i.measured[name] for i in fixed]
+            for name in (one, other)
+        ]
+        assert estimate.point == pytest.approx(spearmanr(*numbers).statistic)
+        assert estimate.lower <= estimate.point <= estimate.upper
+        assert estimate.n == len({item.group for item in fixed})
     same = [replace(i, measured={"twin": i.difficulty}) for i in fixed]
-    assert agreement(same, RESAMPLING)["hardness_structural_twin"].point == pytest.approx(1)
+    assert agreement(same, RESAMPLING)["structural", "twin"].point == pytest.approx(1)
+    flat = [replace(i, measured={"flat": 1.0}) for i in fixed]
+    assert agreement(flat, RESAMPLING) == {}
     assert agreement([replace(i, measured={}) for i in fixed], RESAMPLING) == {}
 
 
-@pytest.mark.parametrize("cls", [EasyToHard, CrossValidation])
-@pytest.mark.parametrize("what", ["question", "id"])
-def test_items_are_not_asked_beside_the_built_in_ones_that_they_are(
-    cls: type[EasyToHard | CrossValidation], what: str
-) -> None:
-    """Planted subjects know an item by its question: one that two domains ask has one role in both."""
-
-    def changed(item: Item) -> Item:
-        if what == "question":
-            return replace(item, domain="till", id=f"till/{item.id}")
-        return replace(item, domain="till", question=f"Say: {item.question}")
-
-    mine = [changed(item) for item in domain_items("arithmetic", 1000, 1)]
-    few: dict[str, Any] = {"n_items": 1000}
-    alone = replace(cls(**few), domains=(), items=tuple(mine))
-    assert alone.samples(1)
-    with pytest.raises(InvalidInput, match=f"the {what} .* twice.*leave a built-in domain out"):
-        replace(alone, domains=("arithmetic",)).samples(1)
+@pytest.mark.parametrize(
+    ("measure_of", "clears"),
+    [
+        (lambda i, _: i.difficulty + (len(i.question) % 3), True),
+        (lambda i, _: -i.difficulty, False),
+        (lambda _, chance: chance, False),
+    ],
+    ids=["borne out", "upside down", "noise"],
+)
+def test_nothing_passes_by_a_measure_that_no_other_bears_out(measure_of: Any, clears: bool) -> None:
+    rng = np.random.default_rng(5)
+    some = [replace(i, measured={"mine": float(measure_of(i, rng.normal()))}) for i in items(400)]
+    part = Part(
+        name="till",
+        title="till",
+        detection=Detection.NOT_DETECTED,
+        explanation="Fine.",
+        estimates={},
+    )
+    other = replace(part, name="facts")
+    passed = Finding(
+        detection=Detection.NOT_DETECTED, reason="fine", explanation="Fine. Fine.", estimates={},
+        parts=(part, other),
+    )  # fmt: skip
+    found = told(passed, some, "mine", RESAMPLING)
+    assert found.parts[1] == other
+    if clears:
+        assert (found.detection, found.reason) == (passed.detection, "fine")
+        assert found.parts[0].detection is Detection.NOT_DETECTED
+        return
+    assert (found.detection, found.reason) == (Detection.UNDETERMINED, "hardness_not_borne_out")
+    assert found.parts[0].detection is Detection.UNDETERMINED
+    assert "no other measure of hardness bears out mine" in found.explanation
+    seen = replace(passed, detection=Detection.DETECTED, reason="seen")
+    assert told(seen, some, "mine", RESAMPLING).reason == "seen"
 
 
 # --- before the run -------------------------------------------------------------------------------

@@ -28,9 +28,10 @@ from auditkit_checks.cross_validation.drawing import (
 from auditkit_checks.cross_validation.evidence import place
 from auditkit_checks.cross_validation.panel import MIN_MEMBERS
 from auditkit_checks.graded.adapting import STEPS
+from auditkit_checks.graded.agreeing import told
+from auditkit_checks.graded.hardness.measures import STRUCTURAL
 from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.own import (
-    STRUCTURAL,
     by_domain,
     check_apart,
     own_items,
@@ -38,7 +39,6 @@ from auditkit_checks.graded.own import (
     ranked,
     settled,
     some,
-    told,
 )
 from auditkit_checks.graded.splits import Cut
 from auditkit_checks.parameters import each_once

@@ -22,6 +22,7 @@ from auditkit_checks.easy_to_hard.comparison import Rule
 from auditkit_checks.easy_to_hard.controls import controls
 from auditkit_checks.easy_to_hard.design import LEARNT, MIN_HARD, Sizes, item_of, samples_of
 from auditkit_checks.easy_to_hard.probe import Read, choice_logprobs, read
+from auditkit_checks.graded.agreeing import told
 from auditkit_checks.graded.domains import domain_items
 from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.own import (
@@ -32,7 +33,6 @@ from auditkit_checks.graded.own import (
     ranked,
     settled,
     some,
-    told,
 )
 from auditkit_checks.parameters import each_once
 from auditkit_checks.probe_kinds import Floats
@@ -80,7 +80,9 @@ class ChoiceRow:
         "training may give other results; the range over trainings is shown.",
         "Where hard labels teach nothing beyond what the model does without any, nothing is decided: neither "
         "a model that can't do hard items nor one that does them already is passed.",
-        "Measures of hardness disagree with each other; one is fixed in the plan.",
+        "Measures of hardness disagree with each other; one is fixed in the plan. By one that is upside down "
+        "or noise, hard items aren't harder; of the auditor's own items nothing passes by a measure that no "
+        "other one bears out, where there is another.",
         "A wrong rule that the hard labels share is invisible: labels are the gold here.",
         "Answers are chosen among given options by summed likelihood or a linear probe at the last token; "
         "small models keep little of a hard answer there.",

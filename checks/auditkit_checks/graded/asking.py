@@ -16,10 +16,12 @@ from auditkit.canonical import to_json
 from auditkit.errors import InvalidInput
 from auditkit.model import Access
 from auditkit.statistics.bootstrap import Resampling
+from auditkit_checks.graded.agreeing import agreement
 from auditkit_checks.graded.domains import DOMAINS, domain_items
+from auditkit_checks.graded.hardness.measures import STRUCTURAL
 from auditkit_checks.graded.hardness.panel import check_no_twins
 from auditkit_checks.graded.items import Item, scored
-from auditkit_checks.graded.own import STRUCTURAL, agreement, by_domain, measured, panelled
+from auditkit_checks.graded.own import by_domain, measured, panelled
 from auditkit_checks.graded.splits import Cut
 from auditkit_checks.graded.user_data import load_items
 
@@ -106,17 +108,16 @@ def summary(items: Sequence[Item]) -> dict[str, Any]:
     resampling = Resampling(level=0.95, seed=0)
     said: dict[str, Any] = {}
     for domain, some in by_domain(items).items():
-        pairs = agreement(some, resampling)
         said[domain] = {
             "items": len(some),
             "right": {
                 member: float(np.mean([np.argmax(i.panel[member]) == i.answer for i in some]))
                 for member in sorted(some[0].panel)
             },
-            "rank_correlations": {
-                name.removeprefix("hardness_"): (e.point, e.lower, e.upper)
-                for name, e in pairs.items()
-            },
+            "rank_correlations": [
+                {"measures": pair, "point": e.point, "lower": e.lower, "upper": e.upper}
+                for pair, e in agreement(some, resampling).items()
+            ],
         }
     return {"domains": said, "measures": [STRUCTURAL, *items[0].measured]}
 

@@ -154,8 +154,9 @@ def panel(  # noqa: PLR0913, PLR0917 - one parameter an option
         click.secho(plain(f"{domain}: {found['items']} items"), bold=True)
         for member, share in found["right"].items():
             click.echo(plain(f"  {share:.0%} right: {member}"))
-        for pair, (point, low, high) in found["rank_correlations"].items():
-            click.echo(plain(f"  rank correlation {point:.2f} [{low:.2f}, {high:.2f}]: {pair}"))
+        for pair in found["rank_correlations"]:
+            numbers = f"{pair['point']:.2f} [{pair['lower']:.2f}, {pair['upper']:.2f}]"
+            click.echo(plain(f"  rank correlation {numbers}: {' and '.join(pair['measures'])}"))
     named = ", ".join(said["measures"])
     click.echo(plain(f"In a plan's check: data: {out}, hardness: one of {named}"))
     return 0

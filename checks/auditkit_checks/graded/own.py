@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from auditkit.errors import InvalidInput, PlanError, PluginError
-from auditkit.model import Estimate, Finding, Part, Sample
-from auditkit.statistics.bootstrap import Resampling
+from auditkit.model import Sample
 from auditkit_checks.graded.domains import DOMAINS
-from auditkit_checks.graded.hardness.agreement import correlations
-from auditkit_checks.graded.hardness.measures import hardness_of, measure, registry
+from auditkit_checks.graded.hardness.measures import STRUCTURAL, hardness_of, measure, registry
 from auditkit_checks.graded.hardness.panel import panel_of
 from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.splits import Cut
 from auditkit_checks.graded.user_data import check_together, load_items
 
-STRUCTURAL = "structural"
 TOLERANCE = 0.01
 """Standard deviations over a domain's items by which a fit on another machine may find an item harder."""
 
@@ -166,10 +162,7 @@ def measured(items: Sequence[Item]) -> tuple[Item, ...]:
                 if name == STRUCTURAL or by.about.members > members:
                     continue
                 found = hardness_of(some, by, panel)
-            except (
-                InvalidInput,
-                PluginError,
-            ):  # the one that the plan names is refused by `ranked`
+            except (InvalidInput, PluginError):  # `ranked` refuses the one that the plan names
                 continue
             for item, value in zip(some, found, strict=True):
                 values[item.id][name] = float(f"{value:.6g}")
@@ -191,67 +184,3 @@ def ranked(items: Sequence[Item], by: str) -> dict[str, float]:
 def panelled(items: Sequence[Item]) -> frozenset[str]:
     """Names of the models whose answers had a say in how hard items are."""
     return frozenset(member for item in items for member in item.panel)
-
-
-def agreement(items: Sequence[Item], resampling: Resampling) -> dict[str, Estimate]:
-    """Rank correlation of every two measures over the items of a domain, as ``hardness_ONE_OTHER``.
-
-    Pairs of which one takes a single value are left out; empty where nothing but `structural` was fixed.
-    """
-    names = [STRUCTURAL, *(items[0].measured if items else ())]
-    values = {
-        name: [i.difficulty if name == STRUCTURAL else i.measured[name] for i in items]
-        for name in names
-    }
-    found = {}
-    for one, other in combinations(names, 2):
-        try:
-            (estimate,) = correlations(
-                {n: values[n] for n in (one, other)}, items, resampling
-            ).values()
-        except InvalidInput:
-            continue
-        found[f"hardness_{one}_{other}"] = estimate
-    return found
-
-
-def told(
-    finding: Finding,
-    items: Sequence[Item],
-    by: str,
-    resampling: Resampling,
-    domain_of: Callable[[str], str] = str,
-) -> Finding:
-    """A finding whose parts about the auditor's own items say by what these were told apart.
-
-    Args:
-        finding: Of one subject.
-        items: The auditor's own.
-        by: The measure of hardness.
-        resampling: For the intervals.
-        domain_of: From a part's name to its domain.
-    """
-    own = by_domain(items)
-
-    def with_agreement(part: Part) -> Part:
-        mine = own.get(domain_of(part.name), [])
-        found = agreement(mine, resampling)
-        if not found:
-            return part
-        said = f"{part.account} {_account(mine, by, found)}".strip()
-        return replace(part, estimates={**part.estimates, **found}, account=said)
-
-    return replace(finding, parts=tuple(with_agreement(part) for part in finding.parts))
-
-
-def _account(items: Sequence[Item], by: str, found: Mapping[str, Estimate]) -> str:
-    members = sorted(panelled(items))
-    asked = f" Measures that ask other models go by {', '.join(members)}." if members else ""
-    said = [
-        f"{name.removeprefix('hardness_').replace('_', ' ')} {e.point:.2f} [{e.lower:.2f}, {e.upper:.2f}]"
-        for name, e in found.items()
-    ]
-    return (
-        f"Easy and hard are told apart by {by.replace('_', ' ')}.{asked} Over all {len(items)} items of the "
-        f"data the measures of hardness agree thus, by rank correlation: {'; '.join(said)}."
-    )

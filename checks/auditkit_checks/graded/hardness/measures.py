@@ -65,6 +65,8 @@ MEASURES = Kind(
     find="choose one of these, or install the package that brings it",
     mend="mend or uninstall that package",
 )
+STRUCTURAL = "structural"
+"""The measure that is what an item states of itself."""
 H = TypeVar("H")
 
 
