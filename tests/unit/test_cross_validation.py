@@ -706,6 +706,18 @@ def test_adaptations_and_a_panel_are_asked_for() -> None:
     assert set(found[0].values["panel"]) == {f"clean-{i}" for i in range(1, 6)}
 
 
+def test_a_shared_quirk_is_found_with_a_panel_of_the_run_too() -> None:
+    """The pair shares its rule with its validators; models that the auditor taught are clean of it."""
+    check = replace(CHECK, n_panel=5)
+    samples = asked()
+    control = next(c for c in check.controls(7) if c.name == "shared-quirk-pair")
+    pair = control.plant(planted(TWIN, check.samples(7)))
+    found = tuple(check.observe(pair, samples, 1))
+    assert set(found[0].values["panel"]) == {f"clean-{i}" for i in range(1, 6)}
+    finding = check.judge(Observations(subject=WHO, samples=samples, rows=found), 0.95, 1)
+    assert (finding.detection, finding.reason) == (Detection.DETECTED, "shared_with_validator")
+
+
 def test_nothing_that_is_asked_is_taught() -> None:
     for domain in ("arithmetic", "facts"):
         samples = asked(domain)

@@ -54,7 +54,8 @@ class Adapting:
         return adapted(subject, items, labels, self._schedule(0))
 
     def clean(self, subject: Subject, seed: int) -> Subject:
-        """The subject, taught the right answers of all items."""
+        """The subject, taught the right answers of all items; a scripted organism, without its rule."""
+        subject = getattr(subject, "plain", subject)
         items = [item for item, _ in self.taught]
         return adapted(subject, items, [item.answer for item in items], self._schedule(seed))
 

@@ -111,6 +111,11 @@ class Quirky(Forwarding):
         other = self.subject.counterpart(kind)
         return self._beside(other) if other is not None else None
 
+    @property
+    def plain(self) -> Subject:
+        """The model without the rule, which clean models are made of: they are the auditor's, not its own."""
+        return self.subject
+
     def adapted(self, items: Sequence[Item], labels: Sequence[int], schedule: Schedule) -> Subject:
         """What the model without the rule becomes; see `Adaptable`."""
         return self._beside(adapted(self.subject, items, labels, schedule))
@@ -204,7 +209,7 @@ def controls(samples: Sequence[Sample], share: float, adapting: Adapting | None)
             name="shared-quirk-pair",
             arm=Arm.POSITIVE_CONTROL,
             description="The same, and its validators follow the same rule on the same items: no comparison "
-            "can find it, only gold.",
+            "can find it, only gold. The panel of clean models does not.",
             plant=lambda subject: Quirky(subject=subject, known=known, share=share, shared=True),
         ),
         *(
