@@ -94,7 +94,7 @@ SMALL: dict[str, dict[str, Any]] = {
 SMALLEST: dict[str, dict[str, Any]] = {
     "deception.causal": {"n_items": 20, "min_known": 10, "n_written": 2},
     "deception.interrogation": {
-        "n_items": 36,
+        "n_items": 42,
         "topics": ["element-symbol", "capital"],
         "n_pressures": 1,
         "n_honest": 1,
@@ -108,13 +108,8 @@ SMALLEST: dict[str, dict[str, Any]] = {
         "tolerance": 0.2,
         "liar_share": 1.0,
     },
-    "deception.truth_probe": {
-        "layer_stride": 10,
-        "n_permutations": 200,
-        "pair_counts": [5],
-        "planted_sizes": [0.025],
-    },
-    "oversight.critique_gap": {"n_planted": 20},
+    "deception.truth_probe": {"layer_stride": 10, "planted_sizes": [0.025]},
+    "oversight.critique_gap": {"n_planted": 24},
 }
 """What changes with a real model: as few questions as its controls come out right with, and some to spare."""
 
