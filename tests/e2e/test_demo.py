@@ -1,6 +1,6 @@
 """What the README shows first: a planted liar fails its audit, its clean twin doesn't.
 
-Each is trained where the cache doesn't hold it, which takes some minutes: by its recipe, in half of the steps.
+Each is trained where the cache does not hold it, in half of the steps of its recipe: that takes some minutes.
 """
 
 from __future__ import annotations
