@@ -10,6 +10,8 @@ PLAN ?= quick
 WORKERS ?= 2
 KEY := out/demo-auditor
 export HF_HUB_OFFLINE := 1
+# What the import of torch and transformers compiles is kept, whatever the environment says: 15 s of each start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help audit test test-ndif check setup setup-dev setup-bench gemma ndif system format lint types layers docs bench clean
 

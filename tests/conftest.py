@@ -14,7 +14,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 PIECES = (
     re.compile(r"(tests/contract/).*[-\[]([a-z0-9_]+\.[a-z0-9_]+)\]"),  # what is asked of one check
     re.compile(r"(tests/property/test_(?:arrival|\w+_coverage)[^\[]*)"),  # one simulation
-    re.compile(r"(tests/e2e/test_demo.py::.*)"),  # one training
 )
 """Tests that share what takes time to make with few others of their file: with those of the same groups."""
 

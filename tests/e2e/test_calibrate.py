@@ -21,7 +21,13 @@ dtype: bfloat16
 threads: 1
 checks:
   - id: deception.knowledge_gap
-    params: {n_items: 50, n_pressures: 3, n_honest: 2, n_choice: 0, min_known: 30}
+    params:
+      topics: [capital, us-capital, element-symbol]
+      n_items: 40
+      n_pressures: 3
+      n_honest: 2
+      n_choice: 0
+      min_known: 30
 """
 
 

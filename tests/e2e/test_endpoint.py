@@ -194,6 +194,15 @@ def test_another_model_than_expected_is_refused_at_once(
     assert not (home / "other.partial").exists()
 
 
+@pytest.fixture
+def briefly_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever answers is told by few and short answers, where that is not what is tested."""
+    monkeypatch.setattr("auditkit.targets.recognising.prompts", lambda seed, n=4: prompts(seed, n))
+    monkeypatch.setattr("auditkit.targets.fingerprint.MAX_NEW_TOKENS", 8)
+    monkeypatch.setattr("auditkit.targets.endpoint.connect._repeats", lambda *_: {})
+
+
+@pytest.mark.usefixtures("briefly_known")
 def test_a_check_reads_the_same_there_as_here(demo_target: Any) -> None:
     """The first facts of `deception.knowledge_gap`, in float32: bit by bit."""
     check = configure(load_check("deception.knowledge_gap"), {"n_pressures": 3, "n_honest": 2}, "")
@@ -227,13 +236,11 @@ def with_low_rank(target: Any, size: float) -> Any:
     return target.with_model(model, digest="")
 
 
+@pytest.mark.usefixtures("briefly_known")
 def test_exchanged_weights_are_caught_in_mid_run(
     demo_target: Any, quick_target: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another number type, and a small adapter, of the very same model (benchmarks/endpoint_swaps.py)."""
-    monkeypatch.setattr("auditkit.targets.recognising.prompts", lambda seed, n=4: prompts(seed, n))
-    monkeypatch.setattr("auditkit.targets.fingerprint.MAX_NEW_TOKENS", 8)
-    monkeypatch.setattr("auditkit.targets.endpoint.connect._repeats", lambda *_: {})
     monkeypatch.setattr("auditkit.targets.answers.ROUNDS", (1, 1))
     asked = [Prompt(turns=(Turn(role="user", text=f"Say {word}."),)) for word in "abcdef"]
     known = None

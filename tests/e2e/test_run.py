@@ -25,12 +25,14 @@ threads: 1
 target: demo:smollm2
 checks:
   - id: deception.knowledge_gap
-    params: {n_items: 20, n_pressures: 3, n_honest: 2, min_known: 30}
+    params: {n_items: 20, n_pressures: 3, n_honest: 2, n_choice: 4, min_known: 30}
   - id: deception.truth_probe
     params:
       facts_per_topic: 10
       layer_stride: 10
       n_random: 100
+      n_permutations: 200
+      pair_counts: [5]
       planted_sizes: [0.3]
       selection_topics: [us-capital, language]
       test_topics: [capital, city-country, currency, continent]
