@@ -86,13 +86,12 @@ def load(  # noqa: PLR0913 - how a model is run, each with a default
         digest = identify(spec).digest
     kind = getattr(torch, dtype)
     takes = need(spec, dtype)
-    with quiet(), parsed_once(), _refusing(spec):
-        n_weights = _promised(spec, takes)
-    if device == "cpu":
-        takes = takes.dequantised(n_weights)
-    place = place_for(spec.text, takes, device)
     made = LocalReward if kind_of(spec) is ModelKind.REWARD else LocalTarget
     with quiet(), parsed_once(), _refusing(spec):
+        n_weights = _promised(spec, takes)
+        place = place_for(
+            spec.text, takes.dequantised(n_weights) if device == "cpu" else takes, device
+        )
         model = _base(
             spec, torch.float32 if spec.adapter else kind, place if takes.streams else None
         )
