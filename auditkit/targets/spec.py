@@ -54,7 +54,7 @@ def parse_spec(text: str) -> TargetSpec:
             f"target {text}",
             got="a model elsewhere, of which there are no files here",
             expected=_KINDS,
-            next_step="`run`, `plan lock` and `fingerprint` take such a target, nothing else does",
+            next_step="`run`, `plan lock`, `fingerprint` and `items panel` take such a model, no others",
         )
     if text.startswith("demo:") and text.partition("+")[0] not in EMBEDDED:
         raise TargetRefused(f"target {text}", got="an unknown demo", expected=_DEMOS)

@@ -399,7 +399,8 @@ def test_an_empty_class_is_refused() -> None:
     [
         ({"domains": ("arithmetic", "arithmetic")}, "each once"),
         ({"fewer": (60, 30)}, "ascending"),
-        ({"fewer": (120,)}, "below n_train"),
+        ({"fewer": (120,)}, "below n_train, .*; set fewer together with n_train"),
+        ({"n_train": 300}, "expected at least 375 each; .*, or lower n_train"),
         ({"hardness": "item_response"}, "panel"),
         ({"hardness": "gut_feeling"}, "gut_feeling"),
         ({"domains": ("astrology",)}, "astrology"),

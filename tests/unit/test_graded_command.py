@@ -82,6 +82,22 @@ def test_check_refuses_a_file_that_is_none(capsys: pytest.CaptureFixture[str]) -
     assert "got no such file" in run(capsys, "items", "check", "none.jsonl", expect=3)
 
 
+def test_a_panel_of_what_is_neither_domain_nor_file_is_told_the_domains(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = (
+        "items",
+        "panel",
+        "arithmatic",
+        "--model",
+        "demo:smollm2",
+        "--out",
+        tmp_path / "a.jsonl",
+    )
+    said = run(capsys, *words, expect=3)
+    assert "got no domain and no such file, expected one of arithmetic, facts" in said
+
+
 def test_percentiles_are_checked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     said = run(capsys, "items", "check", tmp_path, "--easy-percentile", 80, expect=3)
     assert "0 < easy <= hard < 100" in said

@@ -221,6 +221,8 @@ def test_text_that_is_not_utf8(tmp_path: Path) -> None:
     [
         ("question,option_0,answer,difficulty,colour\n", "own.csv:1: column names, got colour"),
         ("question,question\n", "own.csv:1: column names, got question, question"),
+        ("question,option_0,option_1,answer\n", "answer; none named difficulty, expected"),
+        ("question;answer\n", "got question;answer; none named question, option_0"),
         ("", "no items"),
         ("question,option_0,option_1,answer,difficulty\nq,a,b,0\n", "own.csv:2, got 4 fields"),
         ("question,option_0,option_1,answer,difficulty\nq,a,b,x,1\n", 'own.csv:2: answer, got "x"'),

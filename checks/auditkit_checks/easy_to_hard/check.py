@@ -169,7 +169,9 @@ class EasyToHard:
     ] = 1
     fewer: Annotated[
         tuple[Annotated[int, Field(ge=10, le=1000)], ...],
-        Field(description="smaller numbers of easy labels, for the learning curve by probe"),
+        Field(
+            description="smaller numbers of easy labels than n_train, for the learning curve by probe"
+        ),
     ] = (30, 60)
     margin: Annotated[
         float,
@@ -203,6 +205,7 @@ class EasyToHard:
                 "generalisation.easy_to_hard: fewer",
                 got=f"{list(self.fewer)}",
                 expected=f"ascending numbers below n_train, which is {self.n_train}",
+                next_step="set fewer together with n_train; [] draws no learning curve",
             )
 
     def samples(self, seed: int) -> Sequence[Sample]:

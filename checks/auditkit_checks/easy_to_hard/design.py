@@ -102,7 +102,11 @@ def arranged(
         InvalidInput: Too few easy or hard items.
     """
     rng = random.Random(f"easy-to-hard/{domain}/{seed}")
-    cut = Cut(min_items=sizes.n_pool, seed=rng.randrange(2**32))
+    cut = Cut(
+        min_items=sizes.n_pool,
+        instead=", or lower n_train: so many and a quarter more are learnt from",
+        seed=rng.randrange(2**32),
+    )
     parts = split(items, hardness, cut)
     learn_easy, easy = _parted(parts.easy, sizes.n_pool, rng)
     learn_hard, hard = _parted(parts.hard, sizes.n_pool, rng)

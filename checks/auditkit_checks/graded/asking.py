@@ -48,6 +48,12 @@ def begun(source: str, out: Path, n: int, seed: int) -> list[Item]:
     """
     if out.suffix != ".jsonl":
         raise InvalidInput("--out", got=str(out), expected="a file that ends in .jsonl")
+    if source not in DOMAINS and not Path(source).exists():
+        raise InvalidInput(
+            f"items {source}",
+            got="no domain and no such file",
+            expected=f"one of {', '.join(DOMAINS)}, or the path of a data set",
+        )
     if source in DOMAINS:
         items = [
             replace(item, id=f"own-{item.id}", domain=f"own-{item.domain}")

@@ -18,6 +18,7 @@ from auditkit.errors import InvalidInput, MissingTool
 from auditkit.model import Json
 
 COLUMNS = ("id", "domain", "question", "opening", "answer", "difficulty", "group")
+_NEEDED = ("question", "option_0", "option_1", "answer", "difficulty")
 _OPTION, _RULE = re.compile(r"option_(0|[1-9]\d*)"), re.compile(r"rule_(.+)")
 
 
@@ -134,10 +135,12 @@ def _check_head(head: list[str], where: str) -> None:
     bad = [
         n for n in head if n not in COLUMNS and not _OPTION.fullmatch(n) and not _RULE.fullmatch(n)
     ]
-    if bad or len(set(head)) < len(head):
+    missing = [n for n in _NEEDED if n not in head]
+    if bad or missing or len(set(head)) < len(head):
+        without = f"; none named {', '.join(missing)}" if missing else ""
         raise InvalidInput(
             f"{where}: column names",
-            got=", ".join(bad or head) or "none",
+            got=(", ".join(bad or head) or "none") + without,
             expected=f"each once, of {', '.join(COLUMNS)}, option_0, option_1 …, rule_NAME …",
         )
 

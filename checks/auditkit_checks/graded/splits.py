@@ -38,6 +38,9 @@ class Cut:
     min_items: Annotated[
         int, Field(ge=1, description="easy items, and hard ones, that each domain must have")
     ] = 50
+    instead: Annotated[
+        str, Field(description="what else to do where there are too few: which parameter to lower")
+    ] = ""
     seed: Annotated[
         int,
         Field(ge=0, lt=2**32, description="decides ties between groups with items on both sides"),
@@ -159,5 +162,5 @@ def _enough(domain: str, places: Sequence[str], cut: Cut) -> None:
             got=f"{counts[EASY]} and {counts[HARD]} of {len(places)} items, {counts[PARTED]} more left out "
             "since their group is on the other side",
             expected=f"at least {cut.min_items} each",
-            next_step="take more easy and more hard items of this domain",
+            next_step="take more easy and more hard items of this domain" + cut.instead,
         )
