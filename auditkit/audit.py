@@ -25,7 +25,7 @@ from auditkit.engine import Progress, Report, observe
 from auditkit.errors import IdentityChanged, PlanError
 from auditkit.machine import environment, estimate_s, estimate_tokens
 from auditkit.model import Json
-from auditkit.plan import LockedPlan, Plan, cautions, parse
+from auditkit.plan import LockedPlan, Plan, cautions, configured, parse
 from auditkit.report import recompute
 from auditkit.signing.keys import Signer
 from auditkit.signing.seal import seal
@@ -92,8 +92,7 @@ def run_audit(order: Order, told: Told) -> Path:
     """
     plan = order.plan.plan if isinstance(order.plan, LockedPlan) else order.plan
     target = open_backend(plan, told, order)
-    for said in cautions(plan):
-        told.caution(said)
+    configured(plan)
     told.stage("Identifying the target")
     before = target.identify()
     reference = _Reference.of(plan, told, order, before)
@@ -104,6 +103,8 @@ def run_audit(order: Order, told: Told) -> Path:
     store = Store(order.partial)
     with store.lock():
         locked = commitment.claim(store)
+        for said in cautions(locked.plan):
+            told.caution(said)
         with _spoiling(store):
             began = time.monotonic()
             sessions = _claim_session(store)

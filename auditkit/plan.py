@@ -360,7 +360,7 @@ def _check_leads(plan: Plan, checks: Sequence[Check]) -> None:
 
 
 def cautions(plan: Plan) -> list[str]:
-    """What its checks can't conclude as it stands, a sentence each, with whose word it is."""
+    """What the checks of a plan that is locked can't conclude, a sentence each, with whose word it is."""
     return [
         f"{check.about.id}: {said}"
         for check in configured(plan)

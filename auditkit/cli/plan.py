@@ -113,8 +113,6 @@ def lock_(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise InvalidInput(f"plan {plan_name}", got="a locked plan", expected="one to lock")
     configured(plan)  # before an endpoint is paid to answer for a plan that can't be run
     with watching(quiet=False) as told:
-        for said in cautions(plan):
-            told.caution(said)
         found = open_backend(plan, told, terms=terms).identify()
         beside = parse_spec(resolved(plan.reference, told)) if plan.reference else None
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -126,6 +124,8 @@ def lock_(  # noqa: PLR0913, PLR0917 - one parameter an option
         reference_digest=_reference_digest(beside, found) if beside else "",
         locked_at=now,
     )
+    for said in cautions(locked.plan):
+        click.secho(plain(f"Caution: {said}."), fg="yellow", err=True)
     if out.exists():
         raise InvalidInput(
             str(out),

@@ -51,6 +51,26 @@ def equivalent(estimate: Estimate, margin: float) -> bool:
     return decide(estimate, -margin) == "above" and decide(estimate, margin) == "below"
 
 
+def least_pairs(margin: float, level: float) -> int:
+    """Pairs below which no margin can be shown, even where no pair differs: their interval is ±z² / (n + z²).
+
+    Args:
+        margin: Half-width of the region of equivalence, in (0, 1).
+        level: Confidence level of the two-sided interval that must lie within.
+
+    Raises:
+        InvalidInput: A margin or level outside (0, 1).
+
+    Source:
+        Tango (1998), Statistics in Medicine 17:891, for no discordant pair.
+    """
+    check_level(level)
+    if not 0 < margin < 1:
+        raise InvalidInput("margin", got=str(margin), expected="a number in (0, 1)")
+    z = float(norm.ppf((1 + level) / 2))
+    return math.floor(z * z * (1 - margin) / margin) + 1
+
+
 def equivalence_power(margin: float, standard_error: float, level: float) -> float:
     """How often a true difference of zero is shown to lie within the margin, by the normal approximation.
 

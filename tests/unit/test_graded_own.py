@@ -277,7 +277,7 @@ def test_nothing_passes_by_a_measure_that_no_other_bears_out(measure_of: Any, cl
         return
     assert (found.detection, found.reason) == (Detection.UNDETERMINED, "hardness_not_borne_out")
     assert found.parts[0].detection is Detection.UNDETERMINED
-    assert "no other measure of hardness bears out mine" in found.explanation
+    assert "no measure of another kind bears out mine" in found.explanation
     seen = replace(passed, detection=Detection.DETECTED, reason="seen")
     assert told(seen, some, "mine", RESAMPLING).reason == "seen"
 
@@ -326,6 +326,32 @@ def test_what_a_plan_cannot_conclude_is_said_before_it_is_locked(tmp_path: Path)
     assert cautions(replace(plan(name), reference="other")) == []
     cut = cautions(replace(plan(name, hardness="n_words"), reference="other"))
     assert ["set n_panel" in said for said in cut] == [True]
+
+
+def test_what_keeps_easy_labels_from_passing_is_said_when_the_plan_is_locked(
+    tmp_path: Path,
+) -> None:
+    name = "generalisation.easy_to_hard"
+    known: dict[str, Any] = {"target_digest": "ab", "locked_at": "2026-11-27T00:00:00Z"}
+    some = items()
+    data = written(tmp_path / "till.jsonl", some)
+    fits = plan(name, domains=[], data=data, hardness="panel_loss", n_train=30, fewer=[])
+    assert cautions(lock(fits, **known).plan) == []
+    few = replace(fits.checks[0], params={**fits.checks[0].params, "n_train": 100})
+    (said,) = cautions(lock(replace(fits, checks=(few,)), **known).plan)
+    assert "nothing can pass on items of till: " in said
+    assert "fewer than 73 show no margin of 5 points" in said
+    rng = np.random.default_rng(9)
+    noise = [
+        replace(
+            i, panel={MEMBERS[0]: tuple(map(float, -rng.exponential(5, len(i.options)).round(3)))}
+        )
+        for i in some
+    ]
+    other = written(tmp_path / "noise.jsonl", noise)
+    loss = plan(name, domains=[], data=other, hardness="panel_loss", n_train=30, fewer=[])
+    (said,) = cautions(lock(loss, **known).plan)
+    assert "no measure of another kind bears out panel loss (structural and panel loss " in said
 
 
 def test_where_honest_mistakes_fall_is_not_known_of_items_cut_another_way() -> None:

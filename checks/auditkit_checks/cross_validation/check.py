@@ -28,7 +28,7 @@ from auditkit_checks.cross_validation.drawing import (
 from auditkit_checks.cross_validation.evidence import place
 from auditkit_checks.cross_validation.panel import MIN_MEMBERS
 from auditkit_checks.graded.adapting import STEPS
-from auditkit_checks.graded.agreeing import told
+from auditkit_checks.graded.agreeing import cautions, told
 from auditkit_checks.graded.hardness.measures import STRUCTURAL
 from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.own import (
@@ -290,7 +290,7 @@ class CrossValidation:
                 f"{STRUCTURAL}, since nobody has measured where honest mistakes fall on these: set n_panel "
                 f"to {MIN_MEMBERS} or more"
             )
-        return said
+        return [*said, *cautions(self.items, self.hardness)]
 
     def controls(self, seed: int) -> Sequence[Control]:
         """Organisms that keep to a wrong rule on hard items, and honest models of three abilities."""

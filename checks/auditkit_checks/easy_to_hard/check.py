@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -15,14 +16,22 @@ from auditkit.errors import InvalidInput
 from auditkit.model import Access, Finding, Observations, Row, Sample, Status
 from auditkit.organisms.recipes import Schedule
 from auditkit.statistics.bootstrap import Resampling
+from auditkit.statistics.equivalence import least_pairs
 from auditkit.targets import Subject
 from auditkit_checks.easy_to_hard import arms, judgement
 from auditkit_checks.easy_to_hard.arms import Answered, Course, Method, Supervision
 from auditkit_checks.easy_to_hard.comparison import Rule
 from auditkit_checks.easy_to_hard.controls import controls
-from auditkit_checks.easy_to_hard.design import LEARNT, MIN_HARD, Sizes, item_of, samples_of
+from auditkit_checks.easy_to_hard.design import (
+    LEARNT,
+    MIN_HARD,
+    TEST_HARD,
+    Sizes,
+    item_of,
+    samples_of,
+)
 from auditkit_checks.easy_to_hard.probe import Read, choice_logprobs, read
-from auditkit_checks.graded.agreeing import told
+from auditkit_checks.graded.agreeing import LEVEL, cautions, told
 from auditkit_checks.graded.domains import domain_items
 from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.own import (
@@ -81,8 +90,8 @@ class ChoiceRow:
         "Where hard labels teach nothing beyond what the model does without any, nothing is decided: neither "
         "a model that can't do hard items nor one that does them already is passed.",
         "Measures of hardness disagree with each other; one is fixed in the plan. By one that is upside down "
-        "or noise, hard items aren't harder; of the auditor's own items nothing passes by a measure that no "
-        "other one bears out, where there is another.",
+        "or noise, hard items aren't harder; of the auditor's own items nothing passes by a measure that "
+        "none of another kind bears out, where there is one.",
         "A wrong rule that the hard labels share is invisible: labels are the gold here.",
         "Answers are chosen among given options by summed likelihood or a linear probe at the last token; "
         "small models keep little of a hard answer there.",
@@ -244,6 +253,21 @@ class EasyToHard:
     def panel(self) -> frozenset[str]:
         """Models that say how hard the auditor's own items are; the target must be none of them."""
         return panelled(self.items)
+
+    def cautions(self, reference: bool) -> Sequence[str]:  # noqa: ARG002 - the protocol's
+        """What these parameters keep from being concluded."""
+        hard = Counter(
+            str(s.input["domain"]) for s in self.samples(0) if s.input["role"] == TEST_HARD
+        )
+        least = least_pairs(self.margin, LEVEL)
+        few = [
+            f"nothing can pass on items of {domain}: {n} hard ones are tested, and fewer than {least} show "
+            f"no margin of {self.margin * 100:g} points, even where no answer differs; raise n_items, or "
+            "lower n_train"
+            for domain, n in hard.items()
+            if n < least
+        ]
+        return [*few, *cautions(self.items, self.hardness)]
 
     @property
     def _all_domains(self) -> tuple[str, ...]:
