@@ -183,7 +183,7 @@ def stage(here: World) -> StageSpec:
         outside=(OutsideHost(name=here.outside, address="203.0.113.20", direct=here.level <= 2),),
         services=tuple(_services(here)),
         limits=Limits(
-            lifetime_s=6 * 3600,  # runs while a slow target thinks of all attempts; `cpu_s` bounds what they do
+            lifetime_s=6 * 3600,  # it runs while a slow target thinks; `cpu_s` bounds what is done
             command_timeout_s=30,
             memory_bytes=512 << 20,
             disk_bytes=64 << 20,
