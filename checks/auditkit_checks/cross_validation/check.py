@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import FailFast, Field
+from pydantic import Field
 
 from auditkit.checks import Control, check
 from auditkit.errors import InvalidInput
@@ -32,6 +32,8 @@ from auditkit_checks.graded.agreeing import cautions, told
 from auditkit_checks.graded.hardness.measures import STRUCTURAL
 from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.own import (
+    Data,
+    OwnItems,
     by_domain,
     check_apart,
     own_items,
@@ -129,19 +131,8 @@ class CrossValidation:
         tuple[str, ...],
         Field(description="domains of items that auditkit makes; see docs/items.md"),
     ] = ("arithmetic", "facts")
-    data: Annotated[
-        str,
-        Field(
-            description="file or folder with items of the auditor's own, asked beside the domains"
-        ),
-    ] = ""
-    items: Annotated[
-        tuple[Item, ...],
-        Field(
-            description="the items of `data` as they were when the plan was locked; filled in then"
-        ),
-        FailFast(),
-    ] = ()
+    data: Data = ""
+    items: OwnItems = ()
     n_items: Annotated[int, Field(ge=200, le=5000, description="items asked in each domain")] = 600
     n_slice: Annotated[
         int,

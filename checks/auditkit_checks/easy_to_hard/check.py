@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import FailFast, Field
+from pydantic import Field
 
 from auditkit.behaviour import progress
 from auditkit.checks import Control, check
@@ -33,8 +33,9 @@ from auditkit_checks.easy_to_hard.design import (
 from auditkit_checks.easy_to_hard.probe import Read, choice_logprobs, read
 from auditkit_checks.graded.agreeing import LEVEL, cautions, told
 from auditkit_checks.graded.domains import domain_items
-from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.own import (
+    Data,
+    OwnItems,
     by_domain,
     check_apart,
     own_items,
@@ -131,19 +132,8 @@ class EasyToHard:
             description="domains of items that auditkit makes, each decided by itself; see docs/items.md"
         ),
     ] = ("arithmetic",)
-    data: Annotated[
-        str,
-        Field(
-            description="file or folder with items of the auditor's own, asked beside the domains"
-        ),
-    ] = ""
-    items: Annotated[
-        tuple[Item, ...],
-        Field(
-            description="the items of `data` as they were when the plan was locked; filled in then"
-        ),
-        FailFast(),
-    ] = ()
+    data: Data = ""
+    items: OwnItems = ()
     hardness: Annotated[
         str, Field(description="measure by which easy and hard are told apart; see docs/items.md")
     ] = "structural"

@@ -11,8 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import FailFast, Field
 
 from auditkit.errors import InvalidInput, PlanError, PluginError
 from auditkit.model import Sample
@@ -23,6 +25,16 @@ from auditkit_checks.graded.items import Item
 from auditkit_checks.graded.splits import Cut
 from auditkit_checks.graded.user_data import check_together, load_items
 
+Data = Annotated[
+    str,
+    Field(description="file or folder with items of the auditor's own, asked beside the domains"),
+]
+OwnItems = Annotated[
+    tuple[Item, ...],
+    Field(description="the items of `data` as they were when the plan was locked; filled in then"),
+    FailFast(),
+]
+"""Parameters of a check that takes an auditor's own items."""
 TOLERANCE = 0.01
 """Standard deviations over a domain's items by which a fit on another machine may find an item harder."""
 
